@@ -1,0 +1,1 @@
+"""Human commands; composes the concrete parts."""

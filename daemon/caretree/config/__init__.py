@@ -1,0 +1,1 @@
+"""One TOML file turned into frozen dataclasses. Imports model."""

@@ -1,0 +1,1 @@
+"""HTTP: metrics, health, and the log as C2SP tlog-tiles."""

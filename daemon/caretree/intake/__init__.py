@@ -1,0 +1,1 @@
+"""Documents of existing systems turned into records: FHIR R4 bundles now."""

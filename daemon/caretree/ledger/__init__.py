@@ -1,0 +1,1 @@
+"""Entries, blocks, apply, receipts, queries, audit and access rules. PURE over storage ports."""

@@ -1,0 +1,1 @@
+"""Ids, values, limits and errors that every room shares. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""The single-writer loop, the peer transport, start-up and recovery."""

@@ -1,0 +1,1 @@
+"""A sans-IO Raft core in the shape of etcd-io/raft: tick, step, propose in; one Ready out. PURE. Imports model."""

@@ -1,0 +1,1 @@
+"""The gRPC API: authenticate, authorise, check limits, translate errors."""

@@ -1,0 +1,60 @@
+"""The key layout: every table of the store, its one-byte prefix, who owns its rows, and which are encrypted.
+
+A row's key is the prefix and the key bytes given by the owner. Integers in keys are big-endian, so that
+a scan walks them in order. The prefixes are in stored bytes for ever; a new table takes a new number.
+"""
+
+from enum import Enum
+
+
+class Owner(Enum):
+    """Who alone writes a table's rows."""
+
+    RAFT = "raft"  # node, beside the Raft core: log rows and hard state
+    HOLD = "hold"  # node, when a voter takes a block in: blocks, bodies, payloads
+    APPLY = "apply"  # ledger.apply: the same bytes on every replay of the chain
+    PEER = "peer"  # this peer's own: what it signed, what it collected
+
+
+class Table(Enum):
+    """A table of the store: (prefix, owner, whether its values are encrypted at rest)."""
+
+    RAFT_STATE = (0x01, Owner.RAFT, False)  # name -> hard state, configuration, first index
+    RAFT_LOG = (0x02, Owner.RAFT, False)  # log index u64 -> term, type, block reference
+
+    BLOCK = (0x10, Owner.HOLD, False)  # height u64, hash[:16] -> header, batches of leaves
+    BODY = (0x11, Owner.HOLD, True)  # height u64, hash[:16], place u32 -> salt, body
+    PAYLOAD = (0x12, Owner.HOLD, False)  # the same -> wrapped record key, ciphertext
+    HOLE = (0x13, Owner.HOLD, False)  # the same -> that the body or payload may be missing
+
+    STATE = (0x20, Owner.APPLY, True)  # name -> head: height, hash, times, frontier, epochs
+    HEIGHT = (0x21, Owner.APPLY, False)  # height u64 -> block hash, log index, leaf range
+    OUTCOME = (0x22, Owner.APPLY, False)  # height u64 -> one outcome for each entry
+    TILE = (0x23, Owner.APPLY, False)  # tile level u8, tile index u64 -> up to 256 hashes
+    VOID = (0x24, Owner.APPLY, False)  # log index u64 -> why the block there has no height
+    REQUEST = (0x30, Owner.APPLY, False)  # member, request id -> position, digest
+    RECORD = (0x31, Owner.APPLY, True)  # record id -> position, custodian, patient
+    HISTORY = (0x32, Owner.APPLY, False)  # blind(pseudonym), leaf index u64 -> record id
+    CUSTODIAN = (0x33, Owner.APPLY, True)  # blind(pseudonym), member -> keyring state
+    KEYRING = (0x34, Owner.APPLY, True)  # blind(pseudonym), member, epoch u32 -> sealed keys
+    GRANT = (0x35, Owner.APPLY, True)  # blind(pseudonym), grant id -> grant state
+    TRAIL = (0x36, Owner.APPLY, False)  # leaf index u64 -> entry kind (all but records)
+    PATIENT_TRAIL = (0x37, Owner.APPLY, False)  # blind(pseudonym), leaf index u64 -> kind
+
+    SIGNED = (0x40, Owner.PEER, False)  # tree size u64 -> signature lines collected
+    PEER_STATE = (0x41, Owner.PEER, False)  # name -> this peer's own small facts
+
+    @property
+    def prefix(self) -> bytes:
+        """The byte that every key of this table begins with."""
+        return bytes((self.value[0],))
+
+    @property
+    def owner(self) -> Owner:
+        """Who alone writes these rows."""
+        return self.value[1]
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the door encrypts the values."""
+        return self.value[2]

@@ -1,0 +1,1 @@
+"""Metrics (injected), JSON logs with redaction, health. Imports ledger and below."""
