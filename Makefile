@@ -4,23 +4,26 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 SOURCES := daemon tests ops
+APT := apt install python3-venv make git
 
-.PHONY: help setup demo fmt unit test check vectors proto proto-check lock clean
+.PHONY: help setup demo fmt unit test check vectors proto lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 # The stamp is newer than what was installed from, so an unchanged checkout installs once.
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || { echo "Caretree needs Python 3.11 or newer as '$(PYTHON)': apt install python3 python3-venv make git"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Caretree needs Python: $(APT)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Caretree needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V). Set PYTHON=... or: $(APT)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
-	  || { echo "Python's venv module is missing: apt install python3-venv make git"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	  || { echo "Python's venv module is missing: $(APT)"; exit 1; }
+	@command -v git >/dev/null || { echo "git is missing: $(APT)"; exit 1; }
+	@echo "installing what requirements.lock names into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 setup: $(VENV)/.installed ## install everything, pinned and hashed, into .venv
@@ -33,28 +36,31 @@ fmt: setup ## format and sort
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 
 unit: setup ## the fast tests, under a minute: what you run all day
-	@$(BIN)/pytest -q -n 2 -m "not processes and not slow"
+	@$(BIN)/python -m pytest -q -n 2 -m "not processes and not slow"
 
 test: setup ## all tests, under ten minutes
-	@$(BIN)/pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2
 
-check: setup ## static checks: format, lint, types, walls, protos
+check: setup ## static checks: format, lint, types, walls, protos, tidiness
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(RUN) buf lint
+	$(BIN)/buf lint
 	$(BIN)/python ops/generate_protos.py --check
+	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-vectors: setup ## what the test vectors of others say, file by file
+vectors: setup ## the vectors of others, file by file: passed, later, or refused on purpose
 	@$(BIN)/python -m tests.vectors
 
 proto: setup ## generate daemon/caretree/proto from proto/
 	@$(BIN)/python ops/generate_protos.py
 
-lock: setup ## resolve requirements.lock anew, leaving out releases younger than a week
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+# Releases younger than a week are left out: a bad one is usually found by then.
+lock: setup ## resolve requirements.lock anew
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --exclude-newer "$$(date -u -d '7 days ago' +%F)" --extra dev pyproject.toml -o requirements.lock
 
-clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove what was built and installed
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo-data
+	find daemon tests ops -name __pycache__ -type d -prune -exec rm -rf {} +

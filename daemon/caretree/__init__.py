@@ -1,1 +1,1 @@
-"""Caretree: one tamper-evident, encrypted history of every patient, kept together by a consortium's peers."""
+"""Caretree: one tamper-evident, encrypted history of every patient, kept by a consortium."""

@@ -1,7 +1,8 @@
-"""The base errors, by fate: rejected (the caller's fault), unavailable (try again), fatal (stop; start-up recovers).
+"""The base errors, by fate: rejected (the caller's fault), unavailable (try again), fatal (stop).
 
-A room defines its own errors as subclasses of one of these three. One table in `model.reasons` maps reasons to
-gRPC status codes; an error carries its reason and the values a caller needs, never an identifier, key or content.
+A room defines its own errors as subclasses of one of these three. One table, `model.reasons`, maps
+reasons to gRPC status codes. An error carries the values a caller needs, never an identifier, key
+or content.
 """
 
 from typing_extensions import override

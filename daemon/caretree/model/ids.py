@@ -14,9 +14,7 @@ LeafIndex = NewType("LeafIndex", int)
 TreeSize = NewType("TreeSize", int)
 TimeMs = NewType("TimeMs", int)  # POSIX milliseconds; block time unless the name says otherwise
 
-PeerId = NewType(
-    "PeerId", int
-)  # 64 bit, derived from the peer's public keys, never 0 and never reused
+PeerId = NewType("PeerId", int)  # 64 bit, derived from its public keys, never 0
 MemberId = NewType("MemberId", str)  # see parse_member_id
 Origin = NewType("Origin", str)  # the consortium's name, "/", 8 hex digits of the genesis hash
 
@@ -56,7 +54,9 @@ def parse_name(text: str, *, field: str) -> str:
 
 
 def parse_consortium_name(text: str) -> str:
-    """A consortium's name: a lower-case domain-like name, at most 64 characters (it becomes a note key name).
+    """A consortium's name: lower-case, domain-like, at most 64 characters.
+
+    It becomes a note key name, which may hold neither spaces nor plus signs.
 
     Raises:
         MalformedError: naming the field `consortium`.

@@ -1,4 +1,4 @@
-"""Every bound that more than one room knows (ARCHITECTURE section 5); each is tested at the limit and one above."""
+"""Every bound that more than one room knows; each is tested at the limit and one above."""
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -8,9 +8,7 @@ CLIENT_BATCH_RECORDS_MAX = 256
 CLIENT_BATCH_BYTES_MAX = 1 * MIB
 BLOCK_BYTES_MAX = 4 * MIB
 BLOCK_ENTRIES_MAX = 4096
-BODY_BYTES_MAX = (
-    16 * KIB
-)  # a reading of 100 records takes 2 KiB; a keyring seals to at most MEMBERS_MAX members
+BODY_BYTES_MAX = 16 * KIB  # a reading of 100 records takes 2 KiB, a keyring for 64 members 7 KiB
 PEER_MESSAGE_BYTES_MAX = 8 * MIB
 POOL_BYTES_MAX = 64 * MIB
 PAGE_SIZE_MAX = 100

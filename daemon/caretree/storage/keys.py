@@ -1,7 +1,8 @@
-"""The key layout: every table of the store, its one-byte prefix, who owns its rows, and which are encrypted.
+"""The key layout: every table, its one-byte prefix, who owns its rows, which are encrypted.
 
-A row's key is the prefix and the key bytes given by the owner. Integers in keys are big-endian, so that
-a scan walks them in order. The prefixes are in stored bytes for ever; a new table takes a new number.
+A row's key is the prefix and the key bytes given by the owner. Integers in keys are big-endian, so
+that a scan walks them in order. The prefixes are in stored bytes for ever; a new table takes a new
+number.
 """
 
 from enum import Enum
@@ -17,10 +18,15 @@ class Owner(Enum):
 
 
 class Table(Enum):
-    """A table of the store: (prefix, owner, whether its values are encrypted at rest)."""
+    """A table of the store: prefix byte, owner, whether the door encrypts its values."""
+
+    prefix: bytes
+    owner: Owner
+    encrypted: bool
 
     RAFT_STATE = (0x01, Owner.RAFT, False)  # name -> hard state, configuration, first index
     RAFT_LOG = (0x02, Owner.RAFT, False)  # log index u64 -> term, type, block reference
+    VOID = (0x03, Owner.RAFT, False)  # log index u64 -> why the block there has no height
 
     BLOCK = (0x10, Owner.HOLD, False)  # height u64, hash[:16] -> header, batches of leaves
     BODY = (0x11, Owner.HOLD, True)  # height u64, hash[:16], place u32 -> salt, body
@@ -31,10 +37,10 @@ class Table(Enum):
     HEIGHT = (0x21, Owner.APPLY, False)  # height u64 -> block hash, log index, leaf range
     OUTCOME = (0x22, Owner.APPLY, False)  # height u64 -> one outcome for each entry
     TILE = (0x23, Owner.APPLY, False)  # tile level u8, tile index u64 -> up to 256 hashes
-    VOID = (0x24, Owner.APPLY, False)  # log index u64 -> why the block there has no height
+    LEAVES = (0x24, Owner.APPLY, False)  # first leaf index u64 of a block -> height
     REQUEST = (0x30, Owner.APPLY, False)  # member, request id -> position, digest
     RECORD = (0x31, Owner.APPLY, True)  # record id -> position, custodian, patient
-    HISTORY = (0x32, Owner.APPLY, False)  # blind(pseudonym), leaf index u64 -> record id
+    HISTORY = (0x32, Owner.APPLY, True)  # blind(pseudonym), leaf index u64 -> record, custodian
     CUSTODIAN = (0x33, Owner.APPLY, True)  # blind(pseudonym), member -> keyring state
     KEYRING = (0x34, Owner.APPLY, True)  # blind(pseudonym), member, epoch u32 -> sealed keys
     GRANT = (0x35, Owner.APPLY, True)  # blind(pseudonym), grant id -> grant state
@@ -44,17 +50,7 @@ class Table(Enum):
     SIGNED = (0x40, Owner.PEER, False)  # tree size u64 -> signature lines collected
     PEER_STATE = (0x41, Owner.PEER, False)  # name -> this peer's own small facts
 
-    @property
-    def prefix(self) -> bytes:
-        """The byte that every key of this table begins with."""
-        return bytes((self.value[0],))
-
-    @property
-    def owner(self) -> Owner:
-        """Who alone writes these rows."""
-        return self.value[1]
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the door encrypts the values."""
-        return self.value[2]
+    def __init__(self, number: int, owner: Owner, encrypted: bool) -> None:  # noqa: FBT001 (a row of a table)
+        self.prefix = bytes((number,))
+        self.owner = owner
+        self.encrypted = encrypted

@@ -1,0 +1,1 @@
+"""Generated from proto/caretree/ledger: what is stored, hashed and signed."""

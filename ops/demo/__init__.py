@@ -1,0 +1,1 @@
+"""The referral walk: invented residents, what their check-ups found, and who is at risk."""
