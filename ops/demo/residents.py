@@ -11,15 +11,15 @@ from random import Random
 from typing import Final
 
 import orjson
+from caretree.crypto.resident_number import RESIDENT_NUMBER_SYSTEM, resident_check_place
 
 from ops.demo.check_ups import CheckUp, Json, check_up_resources, draw_check_ups, entry, urn
 
-RESIDENT_NUMBER_SYSTEM: Final = "urn:oid:2.16.156.10011.1.3"
+DEMO_SEED: Final = 7
+DEMO_COUNT: Final = 300
 HEALTH_RECORD_SYSTEM: Final = "https://qingxi-township.example/health-record"
 UNASSIGNED_REGION: Final = "999999"
 
-_CHECK_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643
-_CHECK_DIGITS: Final = "10X98765432"
 _FIRST_CHECK_UP_YEAR = 2024
 
 _SURNAMES: Final = (
@@ -83,13 +83,7 @@ def bundle_of(resident: Resident) -> bytes:
 def resident_number(*, born: date, sequence: int) -> str:
     """The 18-place number of region 999999; an odd sequence (1 to 999) is a man's."""
     body = f"{UNASSIGNED_REGION}{born:%Y%m%d}{sequence:03d}"
-    return body + check_digit(body)
-
-
-def check_digit(body: str) -> str:
-    """The 18th place over the first 17: ISO 7064 MOD 11-2 as GB 11643 has it."""
-    total = sum(weight * int(digit) for weight, digit in zip(_CHECK_WEIGHTS, body, strict=True))
-    return _CHECK_DIGITS[total % 11]
+    return body + resident_check_place(body)
 
 
 def _draw_resident(draw: Random, *, index: int, taken: set[str]) -> Resident:

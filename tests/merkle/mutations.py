@@ -1,7 +1,7 @@
 """Spoilt proofs: each is a good one with a single thing changed, named by what was changed.
 
-Sizes and indexes are changed here as well; a changed size may leave a proof good, when the path to the leaf has
-the same shape in both trees. The tests ask the recursive reference whether it has.
+Sizes and indexes are changed here as well; a changed size may leave a proof good, when the path to
+the leaf has the same shape in both trees. The tests ask the recursive reference whether it has.
 """
 
 from collections.abc import Iterator

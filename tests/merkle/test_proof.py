@@ -18,7 +18,7 @@ from tests.merkle.builders import grow_to, hash_leaves, make_leaves
 from tests.merkle.reference import audit_path, consistency, tree_hash
 
 
-def test_every_inclusion_proof_up_to_64_leaves_is_the_reference_path_and_verifies():
+def test_every_inclusion_proof_up_to_64_leaves_is_the_reference_path_and_verifies() -> None:
     leaves = make_leaves(64)
     growth = grow_to(64)
     for size in range(1, 65):
@@ -35,7 +35,7 @@ def test_every_inclusion_proof_up_to_64_leaves_is_the_reference_path_and_verifie
             )
 
 
-def test_every_consistency_proof_up_to_64_leaves_is_the_reference_proof_and_verifies():
+def test_every_consistency_proof_up_to_64_leaves_is_the_reference_proof_and_verifies() -> None:
     leaves = make_leaves(64)
     growth = grow_to(64)
     roots = [tree_hash(leaves[:size]) for size in range(65)]
@@ -52,7 +52,9 @@ def test_every_consistency_proof_up_to_64_leaves_is_the_reference_proof_and_veri
 
 @settings(max_examples=60)
 @given(st.data())
-def test_random_proofs_up_to_two_thousand_leaves_are_the_reference_proofs(data: st.DataObject):
+def test_random_proofs_up_to_two_thousand_leaves_are_the_reference_proofs(
+    data: st.DataObject,
+) -> None:
     size = data.draw(st.integers(1, 2000), label="size")
     index = data.draw(st.integers(0, size - 1), label="index")
     size1 = data.draw(st.integers(1, size), label="size1")
@@ -64,7 +66,7 @@ def test_random_proofs_up_to_two_thousand_leaves_are_the_reference_proofs(data: 
     assert list(proof) == consistency(size1, leaves)
 
 
-def test_fresh_leaves_and_the_step_of_sizes_are_proven_from_the_old_frontier_and_the_new_nodes():
+def test_fresh_leaves_and_the_step_of_sizes_are_proven_from_the_growth_alone() -> None:
     leaves = make_leaves(48)
     hashes = hash_leaves(leaves)
     for old in range(40):
@@ -82,7 +84,7 @@ def test_fresh_leaves_and_the_step_of_sizes_are_proven_from_the_old_frontier_and
                 assert list(proof) == consistency(old, leaves[:new])
 
 
-def test_a_plan_names_each_node_once_before_anything_is_fetched():
+def test_a_plan_names_each_node_once_before_anything_is_fetched() -> None:
     for size in range(1, 130):
         for index in range(size):
             nodes = plan_inclusion(index=LeafIndex(index), size=TreeSize(size)).nodes()
@@ -95,14 +97,14 @@ def test_a_plan_names_each_node_once_before_anything_is_fetched():
             assert covered == set(range(size)) - {index}
 
 
-def test_a_plan_folds_from_nodes_that_were_fetched_in_one_go():
+def test_a_plan_folds_from_nodes_that_were_fetched_in_one_go() -> None:
     growth = grow_to(21)
     plan = plan_inclusion(index=LeafIndex(9), size=TreeSize(21))
     fetched = {node: growth.node(node) for node in plan.nodes()}
     assert list(plan.fold(fetched.__getitem__)) == audit_path(9, make_leaves(21))
 
 
-def test_at_most_one_part_of_a_plan_is_folded_from_several_nodes():
+def test_at_most_one_part_of_a_plan_is_folded_from_several_nodes() -> None:
     for size in range(1, 130):
         for size1 in range(1, size + 1):
             parts = plan_consistency(size1=TreeSize(size1), size2=TreeSize(size)).parts
@@ -110,12 +112,12 @@ def test_at_most_one_part_of_a_plan_is_folded_from_several_nodes():
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (3, 3), (-1, 3)])
-def test_no_inclusion_is_planned_for_a_leaf_outside_the_tree(index: int, size: int):
+def test_no_inclusion_is_planned_for_a_leaf_outside_the_tree(index: int, size: int) -> None:
     with pytest.raises(AssertionError):
         plan_inclusion(index=LeafIndex(index), size=TreeSize(size))
 
 
 @pytest.mark.parametrize(("size1", "size2"), [(0, 3), (4, 3), (0, 0)])
-def test_no_consistency_is_planned_for_sizes_that_have_none(size1: int, size2: int):
+def test_no_consistency_is_planned_for_sizes_that_have_none(size1: int, size2: int) -> None:
     with pytest.raises(AssertionError):
         plan_consistency(size1=TreeSize(size1), size2=TreeSize(size2))

@@ -70,7 +70,7 @@ def same_subproof(case: ConsistencyCase, good: ConsistencyCase) -> bool:
     return shapes[0] == shapes[1]
 
 
-def test_every_spoilt_inclusion_proof_up_to_20_leaves_is_refused():
+def test_every_spoilt_inclusion_proof_up_to_20_leaves_is_refused() -> None:
     refused = 0
     for size in range(1, 21):
         leaves = make_leaves(size)
@@ -83,7 +83,7 @@ def test_every_spoilt_inclusion_proof_up_to_20_leaves_is_refused():
     assert refused > 8000
 
 
-def test_every_spoilt_consistency_proof_up_to_20_leaves_is_refused():
+def test_every_spoilt_consistency_proof_up_to_20_leaves_is_refused() -> None:
     refused = 0
     for size2 in range(1, 21):
         leaves = make_leaves(size2)
@@ -97,7 +97,7 @@ def test_every_spoilt_consistency_proof_up_to_20_leaves_is_refused():
 
 
 @pytest.mark.parametrize("size", [0, -1, TREE_SIZE_MAX + 1, 2**64])
-def test_sizes_out_of_bounds_are_malformed(size: int):
+def test_sizes_out_of_bounds_are_malformed(size: int) -> None:
     with pytest.raises(MalformedProofError, match="size"):
         verify_inclusion(index=0, size=size, leaf_hash=bytes(32), proof=[], root=bytes(32))
     with pytest.raises(MalformedProofError, match="size1"):
@@ -106,7 +106,7 @@ def test_sizes_out_of_bounds_are_malformed(size: int):
         )
 
 
-def test_the_largest_tree_is_verified_by_the_same_rule():
+def test_the_largest_tree_is_verified_by_the_same_rule() -> None:
     proof = [bytes(32)] * 63
     with pytest.raises(InclusionError, match="another root"):
         verify_inclusion(
@@ -122,7 +122,7 @@ def test_the_largest_tree_is_verified_by_the_same_rule():
         )
 
 
-def test_equal_sizes_take_an_empty_proof_and_equal_roots_only():
+def test_equal_sizes_take_an_empty_proof_and_equal_roots_only() -> None:
     root, other = bytes(32), bytes([1]) * 32
     verify_consistency(size1=5, size2=5, proof=[], root1=root, root2=root)
     with pytest.raises(ConsistencyError, match="unequal roots"):
@@ -131,7 +131,7 @@ def test_equal_sizes_take_an_empty_proof_and_equal_roots_only():
         verify_consistency(size1=5, size2=5, proof=[root], root1=root, root2=root)
 
 
-def test_errors_carry_what_was_asked_and_are_rejections():
+def test_errors_carry_what_was_asked_and_are_rejections() -> None:
     with pytest.raises(InclusionError) as inclusion:
         verify_inclusion(index=1, size=3, leaf_hash=bytes(32), proof=[], root=bytes(32))
     assert (inclusion.value.index, inclusion.value.size) == (1, 3)

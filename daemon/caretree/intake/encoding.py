@@ -22,9 +22,14 @@ _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# The first halves of the characters that each standard puts first, as the commonest.
+_COMMON_HANZI: Final = {
+    "gb18030": ("gb2312", range(0xB0, 0xD8)),
+    "big5": ("big5", range(0xA4, 0xC7)),
+}
 _SAMPLE_BYTES = 256 * 1024
 _DAMAGE_SHARE_MAX = 0.05
-_HANZI_SHARE_MIN = 0.6
+_HANZI_SHARE_MIN = 0.5
 
 
 def to_utf8(data: bytes, *, encoding: str | None) -> bytes:
@@ -62,10 +67,12 @@ def likely_encoding(data: bytes) -> str:
     sample = data[:_SAMPLE_BYTES]
     if _damaged_utf8(sample):
         return "utf-8"
-    for name, codec in (("gb18030", "gb2312"), ("big5", "big5")):
-        if _hanzi_share(sample, codec=codec) >= _HANZI_SHARE_MIN:
-            return name
-    return "iso8859-1"
+    shares = {
+        name: _hanzi_share(sample, codec=codec, leads=leads)
+        for name, (codec, leads) in _COMMON_HANZI.items()
+    }
+    best = max(shares, key=shares.__getitem__)
+    return best if shares[best] >= _HANZI_SHARE_MIN else "iso8859-1"
 
 
 def _known_encoding(encoding: str) -> str:
@@ -123,20 +130,22 @@ def _damaged_utf8(sample: bytes) -> bool:
     """True when nearly all letters beyond ASCII are whole UTF-8 sequences."""
     text = sample.decode(errors="replace")
     damaged = text.count("\ufffd")
-    beyond_ascii = sum(1 for character in text if character > "\x7f")
-    return damaged <= max(1, beyond_ascii * _DAMAGE_SHARE_MAX) and beyond_ascii > damaged
+    whole = sum(1 for character in text if character > "\x7f") - damaged
+    # One damaged byte of a Chinese letter leaves three replacement characters behind.
+    return whole > damaged and damaged <= max(3, whole * _DAMAGE_SHARE_MAX)
 
 
-def _hanzi_share(sample: bytes, *, codec: str) -> float:
-    """The share of bytes beyond ASCII that are the common characters of a Chinese encoding.
+def _hanzi_share(sample: bytes, *, codec: str, leads: range) -> float:
+    """The share of bytes beyond ASCII that are halves of an encoding's common Chinese characters.
 
-    The extensions of GB18030 use ASCII bytes as second halves, as would accented Latin letters
-    before plain ones; so only the characters of GB 2312 count, whose halves are both beyond ASCII.
+    Only characters whose halves are both beyond ASCII count. Where the second half may be ASCII, an
+    accented Latin letter before a plain one looks like a Chinese character too.
     """
     beyond_ascii = sum(1 for byte in sample if byte > 0x7F)
-    common = sum(
-        len(character.encode(codec)) - character.isascii()
+    pairs = (
+        character.encode(codec)
         for character in sample.decode(codec, errors="ignore")
-        if "\u4e00" <= character <= "\u9fff" or "\u3000" <= character <= "\u303f"
+        if character > "\x7f"
     )
-    return common / beyond_ascii if beyond_ascii else 0.0
+    halves = sum(2 for pair in pairs if pair[0] in leads and pair[-1] > 0x7F)
+    return halves / beyond_ascii if beyond_ascii else 0.0

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.intake.bundle import Resource, references_in
 from caretree.intake.errors import EncounterIdentityError
-from caretree.intake.patient import Identifier, read_identifiers
+from caretree.intake.patient import read_identifiers
 from caretree.model.limits import IDENTIFIER_BYTES_MAX
 
 FHIR_SYSTEM: Final = "http://hl7.org/fhir"
@@ -44,7 +45,7 @@ class Group:
 
 
 def group_by_encounter(
-    resources: Sequence[Resource], *, patient: Identifier
+    resources: Sequence[Resource], *, patient: PatientIdentifier
 ) -> tuple[tuple[Group, ...], tuple[Resource, ...]]:
     """The Encounters' groups and the rest, each in file order.
 
@@ -74,7 +75,7 @@ def group_by_encounter(
     return groups, tuple(rest)
 
 
-def encounter_source(encounter: Resource, *, patient: Identifier) -> Source:
+def encounter_source(encounter: Resource, *, patient: PatientIdentifier) -> Source:
     """An Encounter's identity: its first identifier, else fullUrl, else its id for this patient.
 
     A relative fullUrl and an id are unique at one server alone, so they count within the patient:
@@ -96,7 +97,7 @@ def encounter_source(encounter: Resource, *, patient: Identifier) -> Source:
     return _source(FHIR_SYSTEM, f"{patient.system}|{patient.value}#{local}")
 
 
-def rest_source(rest: Sequence[Resource], *, patient: Identifier) -> Source:
+def rest_source(rest: Sequence[Resource], *, patient: PatientIdentifier) -> Source:
     """The identity of what refers to no Encounter: the patient's, and a digest of these bytes.
 
     Without the digest a second report of the same patient, which refers to no Encounter either,

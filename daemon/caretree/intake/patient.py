@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from caretree.crypto.pseudonym import PatientIdentifier, normalise_identifier
 from caretree.intake.bundle import JsonObject, Resource, objects_at, string_at
 from caretree.intake.errors import NoIdentifierError, NoPatientError, PatientsError
 
@@ -16,7 +17,7 @@ _SUBJECT_KEYS: Final = ("subject", "patient")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identifier:
-    """A patient's identifier as the file has it; `crypto.pseudonym` says what is the same."""
+    """A business identifier of a resource, as the file has it."""
 
     system: str
     value: str = field(repr=False)
@@ -44,21 +45,22 @@ def sole_patient(resources: Sequence[Resource]) -> Resource:
     return patient
 
 
-def identifier_of(patient: Resource, *, accepted: Sequence[str]) -> Identifier:
-    """The Patient's first identifier of the first accepted system that it has one of.
+def identifier_of(patient: Resource, *, accepted: Sequence[str]) -> PatientIdentifier:
+    """The Patient's first identifier of the first accepted system that it has one of, made uniform.
 
-    Identifiers marked as old are passed over.
+    Identifiers marked as old are passed over. One that is wrong (a resident number with a wrong
+    check digit) is refused here, before anything is sent; no other is tried in its place.
 
     Raises:
         NoIdentifierError: it has none. Carries the systems it has (a system is no patient data).
-        MalformedError: its identifiers are not what FHIR says.
+        MalformedError: its identifiers are not what FHIR says, or not what their system says.
     """
     within = f"Bundle.entry[{patient.place}].resource"
     known = read_identifiers(patient.meaning, within=within)
     for system in accepted:
         for identifier in known:
             if identifier.system == system:
-                return identifier
+                return normalise_identifier(system=system, value=identifier.value)
     # What is no URI may be anything, a name typed into the wrong field among them.
     systems = dict.fromkeys(
         item.system if _URI.fullmatch(item.system) else "(not a URI)" for item in known

@@ -14,11 +14,12 @@ from typing import Final
 
 import orjson
 
+from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.intake.bundle import Resource, check_bundle_size, parse_bundle
 from caretree.intake.encoding import to_utf8
 from caretree.intake.encounters import Group, group_by_encounter, rest_source
 from caretree.intake.errors import OversizeError
-from caretree.intake.patient import Identifier, identifier_of, sole_patient
+from caretree.intake.patient import identifier_of, sole_patient
 from caretree.intake.resource_types import show_type
 from caretree.model.limits import CONTENT_BYTES_MAX
 
@@ -64,7 +65,7 @@ class RefusedResource:
 class SplitBundle:
     """A bundle's patient, its documents (Encounters in file order, then the rest), and refusals."""
 
-    patient: Identifier
+    patient: PatientIdentifier
     documents: tuple[Document, ...]
     refused: tuple[RefusedResource, ...]
 

@@ -191,9 +191,10 @@ def _check_keys(keys: Sequence[VerifierKey], wanted: SignatureType) -> None:
 
 
 def _check_urls(policy: Policy) -> None:
-    for part in (*policy.logs, *policy.witnesses):
-        if part.url is not None:
-            _check_word(part.url)
+    logs = [log.url for log in policy.logs]
+    for url in (*logs, *(witness.url for witness in policy.witnesses)):
+        if url is not None:
+            _check_word(url)
 
 
 def _check_word(word: str) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from caretree.merkle.checkpoint import parse_checkpoint
 from caretree.merkle.lines import SignatureCheck
 from caretree.merkle.note import NOTE_BYTES_MAX, Note, format_note, parse_note
 from caretree.merkle.policy import Policy, VerifiedCheckpoint, verify_checkpoint
@@ -60,7 +61,9 @@ def parse_tlog_proof(content: bytes) -> TlogProof:
     if len(lines) > PROOF_HASHES_MAX:
         raise MalformedError("tlog-proof", f"expected at most {PROOF_HASHES_MAX} hashes")
     hashes = tuple(decode_hash(line, field="tlog-proof hash") for line in lines)
-    return TlogProof(extra=extra, index=index, hashes=hashes, note=parse_note(note))
+    signed = parse_note(note)
+    parse_checkpoint(signed.text)  # what is no checkpoint is malformed here, not when verified
+    return TlogProof(extra=extra, index=index, hashes=hashes, note=signed)
 
 
 def verify_tlog_proof(

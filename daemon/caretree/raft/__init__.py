@@ -1,1 +1,4 @@
-"""A sans-IO Raft core in the shape of etcd-io/raft: tick, step, propose in; one Ready out. PURE. Imports model."""
+"""A sans-IO Raft core in the shape of etcd-io/raft: tick, step, propose in; one Ready out.
+
+PURE. May import: model. Start reading at `rawnode`, then `ready`, `step` and `core`.
+"""

@@ -1,4 +1,4 @@
-"""Configuration changes as functions from one configuration to the next (Raft thesis 4.1 to 4.3)."""
+"""Configuration changes as functions from one configuration to the next (thesis 4.1 to 4.3)."""
 
 from collections.abc import Sequence
 
@@ -23,10 +23,11 @@ def apply_change(config: TrackerConfig, change: ConfChange) -> ChangedConfig:
 
 
 def simple(config: TrackerConfig, changes: Sequence[PeerChange]) -> ChangedConfig:
-    """The configuration after changes that touch at most one voter, so that old and new quorums overlap (4.1).
+    """The configuration after changes of at most one voter: old and new quorums overlap (4.1).
 
     Raises:
-        ConfChangeError: the configuration is joint, no voter would be left, or several voters change.
+        ConfChangeError: the configuration is joint, no voter would be left, or several voters
+            change.
     """
     if config.voters.is_joint:
         raise ConfChangeError(ConfChangeReason.SIMPLE_WHILE_JOINT)
@@ -43,7 +44,8 @@ def enter_joint(
     """The joint configuration of the present voters and those after the changes (4.3).
 
     Raises:
-        ConfChangeError: the configuration is joint already or has no voters, or no voter would be left.
+        ConfChangeError: the configuration is joint already or has no voters, or no voter would be
+            left.
     """
     if config.voters.is_joint:
         raise ConfChangeError(ConfChangeReason.ALREADY_JOINT)

@@ -1,8 +1,8 @@
-"""One peer's Raft state, and the transitions that every role shares. The rules stand in the modules beside it.
+"""One peer's Raft state, and the transition that every role shares; the rules stand beside it.
 
-    FOLLOWER --timeout--> PRE_CANDIDATE --quorum--> CANDIDATE --quorum--> LEADER
-       ^                       |                        |                   |
-       +---- lost, or a leader or a higher term is seen, or no quorum answers ----+
+FOLLOWER --timeout--> PRE_CANDIDATE --quorum--> CANDIDATE --quorum--> LEADER
+   ^                       |                        |                   |
+   +---- lost, or a leader or a higher term is seen, or no quorum answers ----+
 """
 
 from collections.abc import Callable
@@ -22,7 +22,8 @@ from caretree.raft.tracker import ProgressTracker
 # Given n, one of 0 .. n - 1: spreads elections, so that not all peers campaign at once (Raft 5.2).
 Jitter = Callable[[int], int]
 
-# What these say is true only once the state behind it is durable (thesis 3.8): they wait for the write.
+# What these say is true only once the state behind it is durable (thesis 3.8): they wait for the
+# write.
 _AFTER_PERSIST: Final = frozenset(
     {MessageType.APP_RESP, MessageType.VOTE_RESP, MessageType.PRE_VOTE_RESP}
 )
@@ -55,7 +56,8 @@ class RaftConfig:
     message_bytes_max: int
     # Per Ready; a larger entry is handed out alone.
     committed_bytes_max: int
-    # A leader's uncommitted content above which proposals are dropped; one proposal of any size is taken when there is none.
+    # A leader's uncommitted content above which proposals are dropped; one proposal of any size is
+    # taken when there is none.
     uncommitted_bytes_max: int
     inflight_messages_max: int
     inflight_bytes_max: int
@@ -63,7 +65,8 @@ class RaftConfig:
     reads_max: int
     # Ask whether an election could be won before the term is raised (thesis 9.6).
     pre_vote: bool
-    # A leader steps down without a quorum, and its followers do not vote it away meanwhile (thesis 6.2, 4.2.3).
+    # A leader steps down without a quorum, and its followers do not vote it away meanwhile (thesis
+    # 6.2, 4.2.3).
     check_quorum: bool
     # A leader that is removed or made a learner stops leading once that is applied.
     step_down_on_removal: bool
@@ -131,7 +134,8 @@ class Raft:
         )
         # Sent as soon as nothing about term or vote waits to be written; see Ready.
         self.messages: list[Message] = []
-        # Sent, or stepped here when addressed to this peer, once all that is unstable now is durable.
+        # Sent, or stepped here when addressed to this peer, once all that is unstable now is
+        # durable.
         self.messages_after_persist: list[Message] = []
         # Handed out with the next Ready.
         self.read_states: list[ReadState] = []

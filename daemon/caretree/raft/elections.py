@@ -21,9 +21,7 @@ class Campaign(Enum):
 
 def start(raft: Raft) -> None:
     """Campaign because no leader was heard, or because the caller says so."""
-    campaign_if_able(
-        raft, Campaign.PRE_ELECTION if raft.config.pre_vote else Campaign.ELECTION
-    )
+    campaign_if_able(raft, Campaign.PRE_ELECTION if raft.config.pre_vote else Campaign.ELECTION)
 
 
 def handle_timeout_now(raft: Raft, _message: Message) -> None:
@@ -32,7 +30,7 @@ def handle_timeout_now(raft: Raft, _message: Message) -> None:
 
 
 def campaign_if_able(raft: Raft, kind: Campaign) -> None:
-    """Campaign, unless this peer leads, may not lead, or has a committed change of the configuration to apply.
+    """Campaign, unless this peer leads, may not, or has a committed change of membership to apply.
 
     With such a change unapplied it would count votes in a configuration that is no longer in force.
     """
@@ -97,13 +95,13 @@ def _become_leader(raft: Raft) -> None:
     # An entry of the own term is what lets earlier ones be committed (Raft 5.4.2, 8).
     entry = next_entry(raft, EntryType.NORMAL, b"", payload_bytes=0)
     append(raft, entry)
-    # Until that entry is applied there may be an unapplied change below it; and a change before the first commit of
-    # a term can split the voters into two quorums (Ongaro, raft-dev, July 2015).
+    # Until that entry is applied there may be an unapplied change below it; and a change before the
+    # first commit of a term can split the voters into two quorums (Ongaro, raft-dev, July 2015).
     raft.pending_conf_index = entry.index
 
 
 def protects_leader(raft: Raft, message: Message) -> bool:
-    """Whether a vote request is to be ignored because a leader was heard within the election timeout (thesis 4.2.3)."""
+    """Whether to ignore a vote request because a leader was heard a moment ago (thesis 4.2.3)."""
     return (
         raft.config.check_quorum
         and not message.leader_transfer
@@ -113,7 +111,7 @@ def protects_leader(raft: Raft, message: Message) -> bool:
 
 
 def handle_vote_request(raft: Raft, message: Message) -> None:
-    """Grant or refuse a vote. A learner votes too: its promotion may be committed without its knowing yet."""
+    """Grant or refuse a vote. A learner votes too: it may be a voter without knowing yet."""
     for_real = message.type is MessageType.VOTE
     response = MessageType.VOTE_RESP if for_real else MessageType.PRE_VOTE_RESP
     can_vote = (
@@ -123,9 +121,7 @@ def handle_vote_request(raft: Raft, message: Message) -> None:
     )
     if can_vote and raft.log.is_up_to_date(message.index, message.log_term):
         # With the term asked for, which a vote before the vote did not make our own.
-        raft.send(
-            Message(type=response, sender=raft.peer, to=message.sender, term=message.term)
-        )
+        raft.send(Message(type=response, sender=raft.peer, to=message.sender, term=message.term))
         if for_real:
             raft.election_elapsed = 0
             raft.vote = message.sender
@@ -136,9 +132,7 @@ def handle_vote_request(raft: Raft, message: Message) -> None:
 def refuse_vote(raft: Raft, message: Message, response: MessageType) -> None:
     """Answer that the vote is not granted, in the own term."""
     raft.send(
-        Message(
-            type=response, sender=raft.peer, to=message.sender, term=raft.term, reject=True
-        )
+        Message(type=response, sender=raft.peer, to=message.sender, term=raft.term, reject=True)
     )
 
 

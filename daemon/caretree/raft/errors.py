@@ -6,7 +6,8 @@ from typing import Final
 from caretree.model.errors import FatalError, RejectedError, UnavailableError
 from caretree.model.ids import LogIndex, PeerId
 
-# The core knows ticks, not milliseconds: this is a guess at one heartbeat, for a caller without a better one.
+# The core knows ticks, not milliseconds: this is a guess at one heartbeat, for a caller without a
+# better one.
 RETRY_AFTER_MS: Final = 100
 
 
@@ -62,7 +63,7 @@ class ConfStateError(RejectedError):
 
 
 class StoredStateError(FatalError):
-    """What the log store keeps cannot have been written by this core: it was damaged or mixed up."""
+    """What the log store keeps was never written by this core: it was damaged or mixed up."""
 
 
 class TransferRefusedError(RejectedError):
@@ -90,11 +91,11 @@ class RaftConfigError(RejectedError):
 
 
 class TruncationRefusedError(FatalError):
-    """A leader asked to replace an entry that is committed here (Raft 5.3, figure 2): somebody lies or lost its log."""
+    """A leader asked to replace an entry committed here (Raft 5.4): it lies, or a log was lost."""
 
     def __init__(self, *, conflict: LogIndex, committed: LogIndex, sender: PeerId) -> None:
         super().__init__(
-            f"peer {sender:016x} asks to replace log index {conflict}, committed here up to {committed}"
+            f"peer {sender:016x} asks to replace log index {conflict}; committed: {committed}"
         )
         self.conflict = conflict
         self.committed = committed

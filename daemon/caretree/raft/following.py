@@ -23,7 +23,8 @@ def handle_append(raft: Raft, message: Message) -> None:
 
 
 def _append(raft: Raft, message: Message) -> None:
-    # Only what this message proved is acknowledged or committed, not what else the log may hold above.
+    # Only what this message proved is acknowledged or committed, not what else the log may hold
+    # above.
     proved = LogIndex(message.index + len(message.entries))
     place = raft.log.find_conflict(message.entries)
     if place is not None:

@@ -1,4 +1,4 @@
-"""The log: what the store holds, and after it what is still unstable; how far it is committed and applied."""
+"""The log: what the store holds, then what is unstable; how far it is committed and applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class RaftLog:
         return self.term(index) == term
 
     def is_up_to_date(self, index: LogIndex, term: Term) -> bool:
-        """Whether a log that ends with this entry is at least as up to date as this one (Raft 5.4.1)."""
+        """Whether a log that ends so is at least as up to date as this one (Raft 5.4.1)."""
         last = self.last_id()
         return (term, index) >= (last.term, last.index)
 
@@ -77,11 +77,11 @@ class RaftLog:
         return None
 
     def find_conflict_by_term(self, index: LogIndex, term: Term) -> EntryId:
-        """The highest entry at or below `index` that may also be in a log which has `term` at `index`.
+        """The highest entry up to `index` that may also be in a log which has `term` at `index`.
 
-        Terms never fall along a log. So an entry of a higher term than `term` cannot be in that other log, and
-        one refused probe skips a whole term instead of one entry. The answer's term is NO_TERM where
-        it is not known.
+        Terms never fall along a log. So an entry of a higher term than `term` cannot be in that
+        other log, and one refused probe skips a whole term instead of one entry. The answer's term
+        is NO_TERM where it is not known.
         """
         while index > 0:
             own = self.term(index)
@@ -93,7 +93,7 @@ class RaftLog:
         return EntryId(index=NO_INDEX, term=NO_TERM)
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Put `entries` at their place; what stood there is superseded, and must not be committed."""
+        """Put `entries` at their place; what they supersede must not be committed."""
         assert entries[0].index > self.committed, "a committed entry would be replaced"
         self.unstable.truncate_and_append(entries)
 
@@ -143,7 +143,7 @@ class RaftLog:
         return self.unstable.snapshot is None and self.applying < self.committed
 
     def next_committed(self) -> tuple[Entry, ...]:
-        """The committed entries to apply next. They may be unstable still: a quorum without this peer holds them."""
+        """The committed entries to apply next; unstable ones too, for others hold them."""
         if not self.has_next_committed():
             return ()
         start = LogIndex(self.applying + 1)

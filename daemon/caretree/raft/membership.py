@@ -42,12 +42,14 @@ def _lead_on(raft: Raft) -> None:
         for peer in raft.tracker.progress:
             if peer != raft.peer:
                 send_append(raft, peer, even_if_empty=False)
+    # Fewer may be needed to confirm a read.
+    reads.answer_confirmed(raft)
     if raft.transferee not in raft.tracker.config.voters.peers:
         raft.transferee = NO_PEER
 
 
 def applied_to(raft: Raft, index: LogIndex) -> None:
-    """Note that everything up to `index` is applied; a leader then leaves a joint configuration that is to be left."""
+    """Note that all up to `index` is applied; a leader may then leave the joint configuration."""
     raft.log.applied_to(max(index, raft.log.applied))
     if (
         raft.role is Role.LEADER
@@ -56,8 +58,8 @@ def applied_to(raft: Raft, index: LogIndex) -> None:
         and raft.transferee == NO_PEER
         and raft.peer in raft.tracker.progress
     ):
-        # Without content it is never refused for its size. While leadership is handed on it waits for the
-        # next entry applied, here or at the next leader.
+        # Without content it is never refused for its size. While leadership is handed on it waits
+        # for the next entry applied, here or at the next leader.
         entry = next_entry(raft, EntryType.CONF_CHANGE, b"", payload_bytes=0)
         append(raft, entry)
         raft.pending_conf_index = entry.index

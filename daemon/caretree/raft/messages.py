@@ -1,4 +1,4 @@
-"""Entries, hard state, configurations, snapshots and messages, as values. Their encoding is the caller's.
+"""Entries, hard state, configurations, snapshots and messages, as values to be encoded elsewhere.
 
 Every type is flat, so that a protobuf message can mirror it field by field.
 """
@@ -112,7 +112,7 @@ class ConfChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotMeta:
-    """A point of the committed log that stands for all before it. What it stands for is fetched by the caller."""
+    """A point of the committed log that stands for all before it; the caller fetches that."""
 
     index: LogIndex
     term: Term
@@ -160,7 +160,8 @@ class Message:
     # The sender's term; for PRE_VOTE and its granting answer the term that is campaigned for.
     term: Term
     # APP: the entry before `entries`. VOTE, PRE_VOTE: the candidate's last entry.
-    # APP_RESP: `index` is what is acknowledged, or with `reject` what was refused, and `log_term` the term at the hint.
+    # APP_RESP: `index` is what is acknowledged, or with `reject` what was refused, and `log_term`
+    # the term at the hint.
     # READ_INDEX_RESP: `index` is the read index.
     index: LogIndex = NO_INDEX
     log_term: Term = NO_TERM
@@ -169,7 +170,8 @@ class Message:
     reject: bool = False
     # APP_RESP with `reject`: the highest index at which the logs may agree.
     reject_hint: LogIndex = NO_INDEX
-    # HEARTBEAT and its answer: which reads it confirms. READ_INDEX and its answer: the reader's own words.
+    # HEARTBEAT and its answer: which reads it confirms. READ_INDEX and its answer: the reader's own
+    # words.
     context: bytes = b""
     snapshot: SnapshotMeta | None = None
     # VOTE: asked for by the leader itself, so that its followers need not protect it.
@@ -179,7 +181,7 @@ class Message:
 
 
 def content_bytes(entry: Entry) -> int:
-    """What an entry's content weighs: 0 for the empty entry of a term, which is therefore never refused."""
+    """What an entry's content weighs; a term's empty entry weighs 0 and is never refused."""
     return len(entry.data) + entry.payload_bytes
 
 

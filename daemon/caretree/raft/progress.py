@@ -1,11 +1,11 @@
 """How far one follower has come, in its leader's eyes, and what may be sent to it next.
 
-    PROBE ------ acknowledged ------> REPLICATE
-      ^  <------ refused, lost ------    |
-      |                                  | needs what the log no longer holds
-      +--- reported --- SNAPSHOT <-------+   (also straight from PROBE)
-                           |
-                           +-- acknowledged within the log --> REPLICATE
+PROBE ------ acknowledged ------> REPLICATE
+  ^  <------ refused, lost ------    |
+  |                                  | needs what the log no longer holds
+  +--- reported --- SNAPSHOT <-------+   (also straight from PROBE)
+                       |
+                       +-- acknowledged within the log --> REPLICATE
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ class ProgressState(Enum):
 
 
 class Inflights:
-    """The window of appends that were sent and not yet acknowledged, bounded by count and by bytes."""
+    """The appends that were sent and not yet acknowledged, bounded by count and by bytes."""
 
     __slots__ = ("_bytes", "_bytes_max", "_messages_max", "_window")
 
@@ -93,7 +93,7 @@ class Progress:
         return self.flow_paused or self.state is ProgressState.SNAPSHOT
 
     def become_probe(self) -> None:
-        """Find out again where the logs agree; a snapshot that was not reported as failed is taken as arrived."""
+        """Find out again where the logs agree; a snapshot that did not fail is taken as arrived."""
         reached = max(self.match, self.pending_snapshot)
         self._enter(ProgressState.PROBE)
         self.next_index = LogIndex(reached + 1)
@@ -130,7 +130,7 @@ class Progress:
         self.flow_paused = self.inflights.full
 
     def can_bump_commit(self, commit: LogIndex) -> bool:
-        """Whether telling `commit` now could let the follower commit more than what it was told before."""
+        """Whether being told `commit` now could let the follower commit more than before."""
         return self.sent_commit < min(commit, self.next_index - 1)
 
     def acknowledge(self, index: LogIndex) -> bool:

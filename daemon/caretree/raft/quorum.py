@@ -7,7 +7,8 @@ from typing import Final
 
 from caretree.model.ids import PeerId
 
-# What a configuration without voters has committed, so that a half-empty joint quorum follows its other half.
+# What a configuration without voters has committed, so that a half-empty joint quorum follows its
+# other half.
 EVERYTHING: Final = 2**64 - 1
 
 
@@ -20,7 +21,7 @@ class VoteResult(Enum):
 
 
 def majority_committed(voters: Collection[PeerId], acked: Mapping[PeerId, int]) -> int:
-    """The largest value that a majority of `voters` has reached; who is not in `acked` has reached 0."""
+    """The largest value that a majority of `voters` reached; who is not in `acked` reached 0."""
     if not voters:
         return EVERYTHING
     reached = sorted(acked.get(voter, 0) for voter in voters)
@@ -28,7 +29,7 @@ def majority_committed(voters: Collection[PeerId], acked: Mapping[PeerId, int]) 
 
 
 def majority_vote(voters: Collection[PeerId], votes: Mapping[PeerId, bool]) -> VoteResult:
-    """Whether a majority of `voters` has granted, can still grant, or can no longer; no voters grant everything."""
+    """Whether a majority of `voters` granted, still can, or no longer can; no voters grant all."""
     if not voters:
         return VoteResult.WON
     needed = len(voters) // 2 + 1

@@ -1,4 +1,4 @@
-"""Reads that wait for a quorum to confirm that their leader still led after they were asked (Raft thesis 6.4)."""
+"""Reads that wait for a quorum to confirm that their leader leads (thesis 6.4)."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -24,9 +24,10 @@ class PendingRead:
 class ReadQueue:
     """The unconfirmed reads of one leader in one term, oldest first.
 
-    Reads get positions 1, 2, 3, ... Every heartbeat names the last position given out so far; its answer thus
-    confirms all reads up to there, and none that came later. A position never comes twice in a term,
-    and answers of other terms do not get here, so an old answer cannot confirm a new read.
+    Reads get positions 1, 2, 3, ... Every heartbeat names the last position given out so far; its
+    answer thus confirms all reads up to there, and none that came later. A position never comes
+    twice in a term, and answers of other terms do not get here, so an old answer cannot confirm a
+    new read.
     """
 
     __slots__ = ("_acked", "_confirmed", "_reads")
@@ -55,7 +56,7 @@ class ReadQueue:
         return self._last_position.to_bytes(_POSITION_BYTES, "big")
 
     def acknowledge(self, peer: PeerId, context: bytes) -> None:
-        """Note a heartbeat's answer. What names a position that was never given out confirms nothing."""
+        """Note a heartbeat's answer; a position that was never given out confirms nothing."""
         position = int.from_bytes(context, "big")
         if len(context) == _POSITION_BYTES and position <= self._last_position:
             self._acked[peer] = max(self._acked.get(peer, 0), position)

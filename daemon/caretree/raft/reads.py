@@ -1,12 +1,13 @@
-"""Linearizable reads without a log entry: ReadIndex (Raft thesis 6.4). Never by a lease, which trusts clocks.
+"""Linearizable reads without a log entry: ReadIndex (thesis 6.4), never a lease of the clock's.
 
-1. The leader notes its commit index, if an entry of its own term is committed; else the read waits for one,
+1. The leader notes its commit index, if an entry of its own term is committed; else the read waits
+for one,
    for only then does the leader know that no earlier leader committed more (Raft 8).
 2. It learns from a quorum, asked after that, that it still leads.
 3. Whoever has applied up to the noted index may answer.
 """
 
-from caretree.model.ids import LogIndex, PeerId
+from caretree.model.ids import PeerId
 from caretree.raft.core import Raft, ReadState
 from caretree.raft.errors import DropReason, ReadDroppedError
 from caretree.raft.messages import NO_PEER, Message, MessageType
@@ -42,8 +43,9 @@ def handle_request(raft: Raft, message: Message) -> None:
 
 
 def handle_response(raft: Raft, message: Message) -> None:
-    """Hand out a read that the leader confirmed."""
-    raft.read_states.append(ReadState(index=message.index, context=message.context))
+    """Hand out a read that the leader confirmed; nobody else can."""
+    if message.sender == raft.lead:
+        raft.read_states.append(ReadState(index=message.index, context=message.context))
 
 
 def _take(raft: Raft, reader: PeerId, context: bytes) -> bool:
@@ -65,7 +67,8 @@ def release_postponed(raft: Raft) -> None:
     """Let the reads go on that waited for an entry of the own term to be committed."""
     if not raft.postponed_reads or not _own_term_committed(raft):
         return
-    # What is committed now includes all that any earlier leader committed, which was not known before.
+    # What is committed now includes all that any earlier leader committed, which was not known
+    # before.
     reads = [
         PendingRead(reader=read.reader, context=read.context, index=raft.log.committed)
         for read in raft.postponed_reads
@@ -89,10 +92,15 @@ def _needs_no_other(raft: Raft) -> bool:
 
 
 def confirm(raft: Raft, message: Message) -> None:
-    """Note what a heartbeat's answer confirms, and answer the reads that a quorum has confirmed."""
+    """Note what a heartbeat's answer confirms, and answer what is thereby confirmed by a quorum."""
     if not message.context:
         return
     raft.reads.acknowledge(message.sender, message.context)
+    answer_confirmed(raft)
+
+
+def answer_confirmed(raft: Raft) -> None:
+    """Answer the reads that a quorum of the active configuration has confirmed."""
     for read in raft.reads.confirm(raft.tracker.config.voters):
         _answer(raft, read)
 
@@ -107,7 +115,7 @@ def _answer(raft: Raft, read: PendingRead) -> None:
             sender=raft.peer,
             to=read.reader,
             term=raft.term,
-            index=LogIndex(read.index),
+            index=read.index,
             context=read.context,
         )
     )

@@ -1,4 +1,4 @@
-"""A leader's log: what is proposed, what its followers acknowledge, what is thereby committed; handing leadership on."""
+"""A leader's log: proposals, acknowledgements, what they commit; and handing leadership on."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,7 @@ from caretree.raft.errors import (
     TransferRefusedError,
 )
 from caretree.raft.messages import (
+    NO_INDEX,
     NO_PEER,
     ConfChange,
     Entry,
@@ -28,9 +29,7 @@ from caretree.raft.sending import broadcast_append, send_append, send_timeout_no
 def next_entry(raft: Raft, type_: EntryType, data: bytes, *, payload_bytes: int) -> Entry:
     """The entry that would come next in this leader's log."""
     index = LogIndex(raft.log.last_index() + 1)
-    return Entry(
-        index=index, term=raft.term, type=type_, data=data, payload_bytes=payload_bytes
-    )
+    return Entry(index=index, term=raft.term, type=type_, data=data, payload_bytes=payload_bytes)
 
 
 def propose(raft: Raft, data: bytes, *, payload_bytes: int) -> LogIndex:
@@ -50,16 +49,15 @@ def propose_conf_change(raft: Raft, change: ConfChange, data: bytes) -> LogIndex
 
     Raises:
         ProposalDroppedError: this peer cannot take it now.
-        ConfChangeError: an earlier change is not applied, or this one does not fit the configuration.
+        ConfChangeError: an earlier change is not applied, or this one does not fit the
+            configuration.
     """
     _require_proposable(raft)
     if raft.pending_conf_index > raft.log.applied:
         raise ConfChangeError(ConfChangeReason.CHANGE_PENDING)
     # None is pending, so the change will meet exactly the active configuration.
     confchange.apply_change(raft.tracker.config, change)
-    index = _append_and_send(
-        raft, next_entry(raft, EntryType.CONF_CHANGE, data, payload_bytes=0)
-    )
+    index = _append_and_send(raft, next_entry(raft, EntryType.CONF_CHANGE, data, payload_bytes=0))
     raft.pending_conf_index = index
     return index
 
@@ -81,7 +79,7 @@ def _append_and_send(raft: Raft, entry: Entry) -> LogIndex:
 
 
 def append(raft: Raft, entry: Entry) -> None:
-    """Put an entry at the end of the leader's log; it acknowledges the entry to itself once that is durable.
+    """Put an entry at the log's end; the leader acknowledges it to itself once it is durable.
 
     Raises:
         ProposalDroppedError: too much is uncommitted. An entry without content is always taken.
@@ -104,12 +102,12 @@ def append(raft: Raft, entry: Entry) -> None:
 
 
 def reduce_uncommitted(raft: Raft, applied: Sequence[Entry]) -> None:
-    """Let go of the content that was applied; a new leader did not count what it found uncommitted."""
+    """Let go of the content that was applied; what a leader found uncommitted it never counted."""
     raft.uncommitted_bytes = max(0, raft.uncommitted_bytes - contents_bytes(applied))
 
 
 def maybe_commit(raft: Raft) -> bool:
-    """Commit what a quorum holds, if its last entry is of the own term (Raft 5.4.2); True when that is news."""
+    """Commit what a quorum holds if it ends in the own term (Raft 5.4.2); True if that is news."""
     return raft.log.maybe_commit(raft.tracker.committed(), raft.term)
 
 
@@ -140,7 +138,8 @@ def _handle_rejection(raft: Raft, message: Message, progress: Progress) -> None:
 def _handle_acknowledgement(raft: Raft, message: Message, progress: Progress) -> None:
     sender = message.sender
     news = progress.acknowledge(message.index)
-    # A probed follower that was complete all along says nothing new, and may be sent to freely again.
+    # A probed follower that was complete all along says nothing new, and may be sent to freely
+    # again.
     confirmed = progress.match == message.index and progress.state is ProgressState.PROBE
     if not news and not confirmed:
         return
@@ -203,21 +202,45 @@ def report_snapshot(raft: Raft, peer: PeerId, *, arrived: bool) -> None:
     ):
         return
     if not arrived:
-        progress.pending_snapshot = LogIndex(0)
+        progress.pending_snapshot = NO_INDEX
     progress.become_probe()
     # If it arrived its acknowledgement is near, else the next attempt may wait for a heartbeat.
     progress.flow_paused = True
 
 
-def transfer(raft: Raft, transferee: PeerId) -> None:
-    """Begin to hand leadership to `transferee`, within one election timeout (thesis 3.10).
+def request_transfer(raft: Raft, transferee: PeerId) -> None:
+    """Have leadership handed to `transferee`, by this peer or by the leader it knows.
 
     Raises:
         TransferRefusedError: it is not a voter.
+        ProposalDroppedError: no leader is known.
     """
-    progress = raft.tracker.progress.get(transferee)
-    if progress is None or transferee not in raft.tracker.config.voters.peers:
+    if transferee not in raft.tracker.config.voters.peers:
         raise TransferRefusedError(transferee)
+    if raft.role is Role.LEADER:
+        _transfer(raft, transferee)
+    elif raft.lead == NO_PEER:
+        raise ProposalDroppedError(DropReason.NO_LEADER)
+    else:
+        raft.send(
+            Message(
+                type=MessageType.TRANSFER_LEADER,
+                sender=raft.peer,
+                to=raft.lead,
+                term=raft.term,
+                transferee=transferee,
+            )
+        )
+
+
+def handle_transfer(raft: Raft, message: Message) -> None:
+    """Hand leadership on as a follower asks, if the one it names is a voter."""
+    if message.transferee in raft.tracker.config.voters.peers:
+        _transfer(raft, message.transferee)
+
+
+def _transfer(raft: Raft, transferee: PeerId) -> None:
+    # Within one election timeout, and without taking proposals meanwhile (thesis 3.10).
     if transferee == raft.transferee:
         return
     raft.transferee = NO_PEER
@@ -225,15 +248,7 @@ def transfer(raft: Raft, transferee: PeerId) -> None:
         return
     raft.election_elapsed = 0
     raft.transferee = transferee
-    if progress.match == raft.log.last_index():
+    if raft.tracker.progress[transferee].match == raft.log.last_index():
         send_timeout_now(raft, transferee)
     else:
         send_append(raft, transferee, even_if_empty=True)
-
-
-def handle_transfer(raft: Raft, message: Message) -> None:
-    """Hand leadership on as a follower asks; what cannot be done is not answered."""
-    try:
-        transfer(raft, message.transferee)
-    except TransferRefusedError:
-        return

@@ -9,7 +9,8 @@ from caretree.raft.progress import Progress, ProgressState
 def send_append(raft: Raft, to: PeerId, *, even_if_empty: bool) -> bool:
     """Send `to` what it needs next; True when something was sent.
 
-    An append without entries still carries the commit index, and finds out where a probed log agrees.
+    An append without entries still carries the commit index, and finds out where a probed log
+    agrees.
     """
     progress = raft.tracker.progress[to]
     if progress.paused:
@@ -56,9 +57,7 @@ def _send_snapshot(raft: Raft, to: PeerId, progress: Progress) -> bool:
         return False
     progress.become_snapshot(snapshot.index)
     raft.send(
-        Message(
-            type=MessageType.SNAP, sender=raft.peer, to=to, term=raft.term, snapshot=snapshot
-        )
+        Message(type=MessageType.SNAP, sender=raft.peer, to=to, term=raft.term, snapshot=snapshot)
     )
     return True
 

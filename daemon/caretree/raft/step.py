@@ -1,4 +1,4 @@
-"""The two inputs from outside: a message, judged by its term and handed to the role's table; and a tick."""
+"""The inputs from outside: a message, judged by its term, then by the role's table; and a tick."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -22,7 +22,8 @@ def step(raft: Raft, message: Message) -> None:
     """
     if message.term > raft.term and not _enter_higher_term(raft, message):
         return
-    # A vote before the vote, asked or granted, may be of a term above ours; all else is in our term by now.
+    # A vote before the vote, asked or granted, may be of a term above ours; all else is in our term
+    # by now.
     if message.term < raft.term:
         _answer_lower_term(raft, message)
     elif message.type in _VOTE_REQUESTS:
@@ -34,7 +35,7 @@ def step(raft: Raft, message: Message) -> None:
 
 
 def _enter_higher_term(raft: Raft, message: Message) -> bool:
-    """Follow into the message's term where it is one (Raft 5.1); False when the message is to be ignored."""
+    """Follow into the message's term, where it is one (Raft 5.1); False: ignore the message."""
     if message.type in _VOTE_REQUESTS and elections.protects_leader(raft, message):
         return False
     granted_before = message.type is MessageType.PRE_VOTE_RESP and not message.reject
@@ -52,11 +53,10 @@ def _answer_lower_term(raft: Raft, message: Message) -> None:
         # This peer raised its term alone, perhaps behind a cut line, and then:
         # 1. its vote requests are ignored, for the others hear their leader;
         # 2. it ignores that leader's messages, for their term is lower.
-        # An answer in the own term makes the leader step down, and the next election takes this peer in.
+        # An answer in the own term makes the leader step down, and the next election takes this
+        #    peer in.
         raft.send(
-            Message(
-                type=MessageType.APP_RESP, sender=raft.peer, to=message.sender, term=raft.term
-            )
+            Message(type=MessageType.APP_RESP, sender=raft.peer, to=message.sender, term=raft.term)
         )
     elif message.type is MessageType.PRE_VOTE:
         # A candidate whose term is behind would ask for ever if nobody told it.
@@ -75,25 +75,6 @@ def _give_up_and_follow(raft: Raft, message: Message) -> None:
     _FOLLOW[message.type](raft, message)
 
 
-def _forward_transfer(raft: Raft, message: Message) -> None:
-    # A follower that was taken for the leader passes the wish on, once: the leader alone acts on it.
-    if raft.lead not in {NO_PEER, message.sender}:
-        request_transfer(raft, message)
-
-
-def request_transfer(raft: Raft, message: Message) -> None:
-    """Ask the leader to hand leadership to `message.transferee`."""
-    raft.send(
-        Message(
-            type=MessageType.TRANSFER_LEADER,
-            sender=raft.peer,
-            to=raft.lead,
-            term=raft.term,
-            transferee=message.transferee,
-        )
-    )
-
-
 _FOLLOW: Final[Mapping[MessageType, _Handler]] = {
     MessageType.APP: following.handle_append,
     MessageType.HEARTBEAT: following.handle_heartbeat,
@@ -108,7 +89,6 @@ _TABLES: Final[Mapping[Role, Mapping[MessageType, _Handler]]] = {
         MessageType.SNAP: _follow,
         MessageType.TIMEOUT_NOW: elections.handle_timeout_now,
         MessageType.READ_INDEX_RESP: reads.handle_response,
-        MessageType.TRANSFER_LEADER: _forward_transfer,
     },
     Role.PRE_CANDIDATE: {
         MessageType.APP: _give_up_and_follow,
@@ -147,7 +127,8 @@ def _tick_leader(raft: Raft) -> None:
         raft.election_elapsed = 0
         if raft.config.check_quorum and not _check_quorum(raft):
             return
-        # What did not succeed within one election timeout is given up, and proposals are taken again.
+        # What did not succeed within one election timeout is given up, and proposals are taken
+        # again.
         raft.transferee = NO_PEER
     if raft.heartbeat_elapsed >= raft.config.heartbeat_ticks:
         raft.heartbeat_elapsed = 0
@@ -155,7 +136,7 @@ def _tick_leader(raft: Raft) -> None:
 
 
 def _check_quorum(raft: Raft) -> bool:
-    """Step down unless a quorum was heard from since the last time; whether this peer still leads."""
+    """Whether a quorum was heard from since the last time; if not, step down."""
     active = raft.tracker.quorum_active()
     if not active:
         become_follower(raft, raft.term, NO_PEER)

@@ -1,4 +1,4 @@
-"""What the core asks of the store that keeps its log. It only reads; the caller writes what `Ready` hands out."""
+"""What the core asks of the store that keeps its log; the caller writes what `Ready` hands out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,13 @@ class InitialState:
 class LogStore(Protocol):
     """The durable part of the log: first_index .. last_index, and the term of the entry before.
 
-    `term` and `last_index` are asked several times for each message, so they should answer from memory.
-    A store that cannot read what it wrote raises its own fatal error, which passes through the core.
+    `term` and `last_index` are asked several times for each message, so they should answer from
+    memory. A store that cannot read what it wrote raises its own fatal error, which passes through
+    the core.
 
-    Writing is the caller's, in the order that `Ready` states. Entries are written at their own index; whatever
-    was stored at the first one's index or above it goes, in the same write. Entries and hard state of
-    one Ready are one write.
+    Writing is the caller's, in the order that `Ready` states. Entries are written at their own
+    index; whatever was stored at the first one's index or above it goes, in the same write. Entries
+    and hard state of one Ready are one write.
     """
 
     def initial_state(self) -> InitialState:
@@ -47,10 +48,11 @@ class LogStore(Protocol):
     def entries(self, start: LogIndex, stop: LogIndex, *, bytes_max: int) -> Sequence[Entry]:
         """The entries of start <= log index < stop as far as `bytes_max` goes, at least one.
 
-        Always asked with first_index <= start < stop <= last_index + 1. `limit_entries` says what an entry weighs.
+        Always asked with first_index <= start < stop <= last_index + 1. `limit_entries` says what
+        an entry weighs.
         """
         ...
 
     def snapshot(self) -> SnapshotMeta | None:
-        """A snapshot at or after first_index - 1 to send to a peer that lags behind, or None while there is none."""
+        """A snapshot at or after first_index - 1 for a peer that lags behind; None: not now."""
         ...

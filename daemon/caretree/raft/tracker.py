@@ -1,7 +1,7 @@
 """The active configuration, each peer's progress in it, and the votes of the running election."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from caretree.model.ids import LogIndex, PeerId
 from caretree.raft.messages import ConfState
@@ -13,10 +13,11 @@ from caretree.raft.quorum import JointConfig, VoteResult
 class TrackerConfig:
     """A configuration. No peer is a voter and a learner at once, in either half.
 
-    A voter of the outgoing half that becomes a learner waits in `learners_next` until the joint configuration is left.
+    A voter of the outgoing half that becomes a learner waits in `learners_next` until the joint
+    configuration is left.
     """
 
-    voters: JointConfig = JointConfig()
+    voters: JointConfig = field(default_factory=JointConfig)
     learners: frozenset[PeerId] = frozenset()
     learners_next: frozenset[PeerId] = frozenset()
     # The leader leaves the joint configuration by itself.

@@ -9,9 +9,9 @@ from caretree.raft.messages import Entry, SnapshotMeta
 class Unstable:
     """Entries and a snapshot on their way to the store.
 
-    `entries[i]` has log index `offset + i`. The store may hold entries at `offset` and above: they are
-    superseded, and vanish with the next write. What was handed out for writing stays here, below
-    `offset_in_progress`, until the caller says that it is durable.
+    `entries[i]` has log index `offset + i`. The store may hold entries at `offset` and above: they
+    are superseded, and vanish with the next write. What was handed out for writing stays here,
+    below `offset_in_progress`, until the caller says that it is durable.
     """
 
     __slots__ = ("entries", "offset", "offset_in_progress", "snapshot", "snapshot_in_progress")
@@ -60,10 +60,10 @@ class Unstable:
         self.snapshot_in_progress = self.snapshot is not None
 
     def stable_to(self, index: LogIndex, term: Term) -> None:
-        """Forget entries up to `index`, which are durable, unless another entry took that place meanwhile.
+        """Forget the durable entries up to `index`, unless another took that place meanwhile.
 
-        One write is under way at a time, so the store holds exactly the entry of `term`; equal terms at an
-        index mean equal entries, and equal entries below (Raft 5.3).
+        One write is under way at a time, so the store holds exactly the entry of `term`; equal
+        terms at an index mean equal entries, and equal entries below (Raft 5.3).
         """
         place = index - self.offset
         if not 0 <= place < len(self.entries) or self.entries[place].term != term:

@@ -7,6 +7,7 @@ What LevelDB does not promise by itself, and the door adds (measured on LevelDB 
   poisons the door, and every later call raises it again. Nothing is retried, and `repair_db`, which
   drops data, is never called. The process ends; its next start sees what is really on the disk.
 - A cut log tail looks like a shorter life: `watermark` stands beside the database for that.
+- A damaged manifest or a power cut can lose rows from the middle: see `continuity`.
 - Closing the handle under a running read is undefined: `close` waits for the calls in flight.
 - A directory whose files are gone becomes a new, empty database: `open` never creates, `create`
   never opens.
@@ -14,16 +15,18 @@ What LevelDB does not promise by itself, and the door adds (measured on LevelDB 
 Keys beginning with 0x00 belong to the door; the tables' prefixes begin at 0x01 (see `keys`).
 """
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from os import strerror
 from pathlib import Path
 from typing import Final, TypeVar
 
 import plyvel
 
+from caretree.model.errors import FatalError
 from caretree.model.limits import MIB
+from caretree.storage.continuity import BATCH_PREFIX, BatchNumbers, LogFill, Row, row_cost
 from caretree.storage.errors import (
     DataDirectoryInUseError,
     NewerReleaseError,
@@ -32,6 +35,7 @@ from caretree.storage.errors import (
     StorageKeyError,
     StorageLostError,
 )
+from caretree.storage.files import disk_errors
 from caretree.storage.keys import Table
 from caretree.storage.ports import Batch, Reads
 from caretree.storage.row_cipher import RowCipher
@@ -45,14 +49,14 @@ DATABASE_SUITE: Final = 1  # SHA-256 and AES-256-GCM (ARCHITECTURE section 4)
 _CHECK_KEY: Final = b"\x00check"  # -> version u8, suite u8, RowCipher.check
 
 _FILE_KINDS: Final = (
-    (re.compile(r"\d+\.(?:ldb|sst)"), "table file"),
-    (re.compile(r"\d+\.log"), "log file"),
-    (re.compile(r"MANIFEST-\d+"), "manifest"),
     (re.compile(r"\bCURRENT\b"), "CURRENT file"),
-    (re.compile(r"\bLOCK\b"), "lock file"),
+    (re.compile(r"\bMANIFEST-|\bdescriptor\b|\bVersionEdit\b"), "manifest"),
+    (re.compile(r"\d+\.(?:ldb|sst)|\bblock\b"), "table file"),
+    (re.compile(r"\d+\.log"), "log file"),
+    (re.compile(r"^Corruption: (?:checksum mismatch|bad record)"), "log file or manifest"),
 )
 _LOCK_HELD: Final = re.compile(r"\block .*LOCK: ")
-_SYSTEM_REASONS: Final = frozenset(strerror(number) for number in range(1, 134))
+_SYSTEM_REASONS: Final = frozenset(os.strerror(number) for number in range(1, 134))
 
 T = TypeVar("T")
 
@@ -115,11 +119,16 @@ class _LevelDbReads:
 class LevelDbStore(_LevelDbReads):
     """A `KeyValue` on LevelDB. One thread writes; any thread reads."""
 
-    __slots__ = ("_writer",)
+    __slots__ = ("_fill", "_numbers", "_path", "_writer")
 
-    def __init__(self, database: "plyvel.DB", cipher: RowCipher) -> None:
+    def __init__(
+        self, database: "plyvel.DB", path: Path, *, cipher: RowCipher, write_buffer_bytes: int
+    ) -> None:
         super().__init__(database, cipher, _Gate())
+        self._path = path
         self._writer = threading.Lock()
+        self._numbers = BatchNumbers.begin(write_buffer_bytes=write_buffer_bytes)
+        self._fill = LogFill(newest_log=self._newest_log(), write_buffer_bytes=write_buffer_bytes)
 
     @classmethod
     def create(
@@ -132,9 +141,9 @@ class LevelDbStore(_LevelDbReads):
             StorageError: there is a database already, or the disk refused.
         """
         database = _open_database(path, create=True, write_buffer_bytes=write_buffer_bytes)
-        store = cls(database, cipher)
+        store = cls(database, path, cipher=cipher, write_buffer_bytes=write_buffer_bytes)
         check = bytes((DATABASE_VERSION, DATABASE_SUITE)) + cipher.check
-        store._gate.run("creation", None, lambda: database.put(_CHECK_KEY, check, sync=True))
+        store._write([(_CHECK_KEY, check)], sync=True)
         return store
 
     @classmethod
@@ -147,16 +156,17 @@ class LevelDbStore(_LevelDbReads):
             DataDirectoryInUseError: another handle is open on it.
             NewerReleaseError: a newer release wrote it.
             StorageKeyError: it was created under another storage key.
-            StorageLostError: there is no database.
+            StorageLostError: there is no database, or it lost batches and kept later ones.
             StorageError: it is damaged, or the disk refused.
         """
         if not (path / "CURRENT").exists():
             raise StorageLostError("the database is missing")
         database = _open_database(path, create=False, write_buffer_bytes=write_buffer_bytes)
-        store = cls(database, cipher)
+        store = cls(database, path, cipher=cipher, write_buffer_bytes=write_buffer_bytes)
         try:
             store._verify_check()
-        except (StorageError, NewerReleaseError, StorageKeyError):
+            store._numbers = store._resumed_numbers(write_buffer_bytes)
+        except FatalError:
             store.close()
             raise
         return store
@@ -172,12 +182,7 @@ class LevelDbStore(_LevelDbReads):
             )
             for table, key, value in batch.rows
         ]
-        alone = self._writer.acquire(blocking=False)
-        assert alone, "two threads write at once"
-        try:
-            self._gate.run("write", None, lambda: self._put(rows, sync=sync))
-        finally:
-            self._writer.release()
+        self._write(rows, sync=sync)
 
     def view(self) -> Reads:
         """See `KeyValue.view`."""
@@ -189,7 +194,21 @@ class LevelDbStore(_LevelDbReads):
         if self._gate.shut():
             self._source.close()
 
-    def _put(self, rows: list[tuple[bytes, bytes | None]], *, sync: bool) -> None:
+    def _write(self, rows: list[Row], *, sync: bool) -> None:
+        alone = self._writer.acquire(blocking=False)
+        assert alone, "two threads write at once"
+        try:
+            cost = sum(row_cost(key, value) for key, value in rows)
+            rows += self._numbers.next_rows(cost=cost)
+            cost = sum(row_cost(key, value) for key, value in rows)
+            log_may_end = self._fill.add(cost)
+            self._gate.run("write", None, lambda: self._put(rows, sync=sync or log_may_end))
+            if log_may_end:
+                self._look_for_log(cost)
+        finally:
+            self._writer.release()
+
+    def _put(self, rows: list[Row], *, sync: bool) -> None:
         with self._source.write_batch(transaction=True, sync=sync) as writing:
             for key, value in rows:
                 if value is None:
@@ -197,14 +216,29 @@ class LevelDbStore(_LevelDbReads):
                 else:
                     writing.put(key, value)
 
+    def _look_for_log(self, cost: int) -> None:
+        try:
+            self._fill.saw_log(self._newest_log(), cost=cost)
+        except StorageError as error:
+            raise self._gate.poison(error) from None
+
+    def _newest_log(self) -> int:
+        with disk_errors("listing", "the database"):
+            return max((int(log.stem) for log in self._path.glob("*.log")), default=0)
+
+    def _resumed_numbers(self, write_buffer_bytes: int) -> BatchNumbers:
+        def read() -> list[tuple[bytes, bytes]]:
+            return list(self._source.iterator(prefix=BATCH_PREFIX, verify_checksums=True))
+
+        rows = self._gate.run("opening", None, read)
+        return BatchNumbers.resume(rows, write_buffer_bytes=write_buffer_bytes)
+
     def _verify_check(self) -> None:
         check = self._gate.run(
             "opening", None, lambda: self._source.get(_CHECK_KEY, verify_checksums=True)
         )
         if check is None:
-            raise StorageError(
-                operation="opening", subject="the database", reason="its creation was cut short"
-            )
+            raise StorageLostError("the database lost its first rows")
         if check[0] > DATABASE_VERSION:
             raise NewerReleaseError("the database", found=check[0], known=DATABASE_VERSION)
         if check != bytes((DATABASE_VERSION, DATABASE_SUITE)) + self._cipher.check:
@@ -275,15 +309,16 @@ def _open_database(path: Path, *, create: bool, write_buffer_bytes: int) -> "ply
             bloom_filter_bits=BLOOM_FILTER_BITS,
         )
     except plyvel.Error as error:
-        if _LOCK_HELD.search(str(error)) is not None:
+        if _LOCK_HELD.search(_text(error)) is not None:
             raise DataDirectoryInUseError(path) from None
         raise _told(error, "creation" if create else "opening", None) from None
 
 
 def _told(error: "plyvel.Error", operation: str, table: Table | None) -> StorageError:
     """Our error for LevelDB's: the kind of file and the system's reason, never a key or value."""
-    text = str(error)
-    file_kind = next((kind for pattern, kind in _FILE_KINDS if pattern.search(text)), "a file")
+    text = _text(error)
+    kinds = (kind for pattern, kind in _FILE_KINDS if pattern.search(text))
+    file_kind = next(kinds, "a file")
     system_reason = text.rpartition(": ")[2]
     if isinstance(error, plyvel.CorruptionError):
         reason = f"{file_kind} is damaged"
@@ -293,3 +328,9 @@ def _told(error: "plyvel.Error", operation: str, table: Table | None) -> Storage
         reason = f"{file_kind} could not be used"
     subject = "the database" if table is None else f"table {table.name}"
     return StorageError(operation=operation, subject=subject, reason=reason)
+
+
+def _text(error: "plyvel.Error") -> str:
+    # plyvel hands LevelDB's message on as bytes.
+    message = error.args[0] if error.args else b""
+    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)

@@ -258,11 +258,12 @@ class RaftMessage(_message.Message):
     INDEX_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
-    VOTE_FIELD_NUMBER: _builtins.int
+    TRANSFEREE_FIELD_NUMBER: _builtins.int
     REJECT_FIELD_NUMBER: _builtins.int
     REJECT_HINT_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
+    LEADER_TRANSFER_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """The kind of message."""
     to: _builtins.int
@@ -275,14 +276,16 @@ class RaftMessage(_message.Message):
     """The log index that the message is about."""
     commit: _builtins.int
     """The sender's commit index."""
-    vote: _builtins.int
-    """For whom a vote is."""
+    transferee: _builtins.int
+    """Who shall lead, when leadership is to be handed over."""
     reject: _builtins.bool
     """Whether the request was rejected."""
     reject_hint: _builtins.int
     """Where a rejected append should be tried next."""
     context: _builtins.bytes
     """An opaque context."""
+    leader_transfer: _builtins.bool
+    """The vote is asked for on the leader's own word."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RaftEntry]:
         """Entries to append."""
@@ -301,15 +304,16 @@ class RaftMessage(_message.Message):
         index: _builtins.int = ...,
         entries: _abc.Iterable[Global___RaftEntry] | None = ...,
         commit: _builtins.int = ...,
-        vote: _builtins.int = ...,
+        transferee: _builtins.int = ...,
         reject: _builtins.bool = ...,
         reject_hint: _builtins.int = ...,
         context: _builtins.bytes = ...,
         snapshot: Global___RaftSnapshot | None = ...,
+        leader_transfer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "context", b"context", "entries", b"entries", "from", b"from", "index", b"index", "log_term", b"log_term", "reject", b"reject", "reject_hint", b"reject_hint", "snapshot", b"snapshot", "term", b"term", "to", b"to", "type", b"type", "vote", b"vote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "context", b"context", "entries", b"entries", "from", b"from", "index", b"index", "leader_transfer", b"leader_transfer", "log_term", b"log_term", "reject", b"reject", "reject_hint", b"reject_hint", "snapshot", b"snapshot", "term", b"term", "to", b"to", "transferee", b"transferee", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,194 @@
+"""Whether this peer HOLDS a block: for every leaf the body and payload that it commits to.
+
+Holding and validity are two questions (ARCHITECTURE section 5). What is asked here is whether bytes
+fit leaves; what does not is a lost message, whoever sent it, and is never acknowledged. Whether an
+entry may take effect is asked at apply, and a body that does not parse is one that takes none.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from caretree.crypto.commitments import leaf_commitment
+from caretree.crypto.ed25519 import verify
+from caretree.ledger.blocks import batch_message, genesis_block, parse_payload
+from caretree.ledger.bodies import parse_body
+from caretree.ledger.genesis import Genesis
+from caretree.ledger.leaves import parse_entry_leaf
+from caretree.ledger.values import (
+    Batch,
+    Block,
+    Body,
+    HeldBlock,
+    HeldEntry,
+    Opening,
+    Outcome,
+    Record,
+)
+from caretree.model.errors import MalformedError, RejectedError, VerificationError
+from caretree.model.ids import Height, Origin, PeerId, Place
+from caretree.model.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
+
+HolesAllowed: TypeAlias = Callable[[Height, Place], bool]
+
+
+class NotHeldError(RejectedError):
+    """A block or batch is not what its leaves commit to: a lost message."""
+
+    def __init__(self, reason: str, *, place: Place | None = None) -> None:
+        where = "" if place is None else f"entry {place}: "
+        super().__init__(f"not held: {where}{reason}")
+        self.place = place
+        self.reason = reason
+
+
+def no_holes(_height: Height, _place: Place) -> bool:
+    """The rule for every block that is not certified yet: nothing may be missing."""
+    return False
+
+
+def hold_block(
+    block: Block,
+    rules: Genesis,
+    *,
+    recorded_outcomes: tuple[Outcome, ...] | None,
+    holes_allowed: HolesAllowed,
+) -> HeldBlock:
+    """The block with every entry opened and checked against its leaf.
+
+    `recorded_outcomes` are given for a block that was applied before, at or above the first height
+    at which something was erased (see `holes.needs_recorded_outcomes`); None has apply decide.
+
+    Raises:
+        NotHeldError: something is missing, too much, or does not fit its leaf; or a hole stands
+            where none may, or without the outcomes that were recorded.
+    """
+    height = block.header.height
+    if recorded_outcomes is not None and len(recorded_outcomes) != block.entry_count:
+        raise NotHeldError("other recorded outcomes than entries")
+    entries: list[HeldEntry] = []
+    for batch in block.batches:
+        entries.extend(_hold_entries(batch, rules.origin, first=len(entries)))
+    for entry in entries:
+        if not _is_hole(entry.opening):
+            continue
+        if not holes_allowed(height, entry.place):
+            raise NotHeldError("the body or payload is missing", place=entry.place)
+        if recorded_outcomes is None:
+            raise NotHeldError("a hole without recorded outcomes", place=entry.place)
+    return HeldBlock(block=block, entries=tuple(entries), recorded_outcomes=recorded_outcomes)
+
+
+def hold_batch(batch: Batch, rules: Genesis) -> tuple[HeldEntry, ...]:
+    """The batch's entries opened, places counted from 0 within it: what a leader drafts from.
+
+    A leader refuses at its door what would be void or malformed at apply.
+
+    Raises:
+        NotHeldError: the batch is empty or larger than a block, its author is no peer of a member,
+            its signature does not hold, or a leaf does not fit its opening.
+        MalformedError: a body that does not parse.
+    """
+    if not 1 <= len(batch.leaves) <= BLOCK_ENTRIES_MAX or len(batch.encoded) > BLOCK_BYTES_MAX:
+        raise NotHeldError("a batch without entries, or larger than a block")
+    check_author(batch, rules)
+    entries = tuple(_hold_entries(batch, rules.origin, first=0))
+    for entry in entries:
+        if _is_hole(entry.opening):
+            raise NotHeldError("the body or payload is missing", place=entry.place)
+        if entry.body is None and entry.opening.body is not None:
+            parse_body(entry.opening.body)  # raises, and names the field
+    return entries
+
+
+def check_author(batch: Batch, rules: Genesis) -> None:
+    """Return when a peer of a member signed the batch's leaves in this order.
+
+    Raises:
+        NotHeldError: no member has this peer, or the signature does not hold.
+    """
+    peer = rules.peer(batch.author)
+    if peer is None:
+        raise NotHeldError("the author is no peer of a member")
+    message = batch_message(rules.origin, batch.author, batch.leaves)
+    try:
+        verify(peer.batch_key, message, batch.signature)
+    except VerificationError:
+        raise NotHeldError("the author's signature does not hold") from None
+
+
+def hold_genesis(rules: Genesis) -> HeldBlock:
+    """Block 0, which every peer derives from the genesis for itself; its one body is the genesis."""
+    block = genesis_block(rules)
+    ((batch, opening),) = ((batch, opening) for batch in block.batches for opening in batch.openings)
+    entry = HeldEntry(
+        place=Place(0), author=batch.author, leaf=batch.leaves[0], opening=opening, body=None
+    )
+    return HeldBlock(block=block, entries=(entry,), recorded_outcomes=(Outcome.APPLIED,))
+
+
+def _hold_entries(batch: Batch, origin: Origin, *, first: int) -> Sequence[HeldEntry]:
+    if len(batch.openings) != len(batch.leaves):
+        raise NotHeldError("other openings than leaves")
+    author = batch.author
+    return [
+        HeldEntry(
+            place=Place(place),
+            author=author,
+            leaf=leaf,
+            opening=opening,
+            body=_held_body(origin, author, leaf, opening, Place(place)),
+        )
+        for place, (leaf, opening) in enumerate(
+            zip(batch.leaves, batch.openings, strict=True), start=first
+        )
+    ]
+
+
+def _held_body(
+    origin: Origin, author: PeerId, leaf: bytes, opening: Opening, place: Place
+) -> Body | None:
+    """The body behind the leaf; None when it was erased or does not parse."""
+    try:
+        commitment = parse_entry_leaf(leaf)
+        if opening.body is None:
+            return None
+        opened = leaf_commitment(
+            origin=origin, author_peer=author, salt=opening.salt, body=opening.body
+        )
+    except MalformedError as error:
+        raise NotHeldError(error.message, place=place) from error
+    if opened != commitment:
+        raise NotHeldError("the opening is not what the leaf commits to", place=place)
+    body = _parsed(opening.body)
+    _check_payload(body, opening, place)
+    return body
+
+
+def _parsed(encoded: bytes) -> Body | None:
+    try:
+        return parse_body(encoded)
+    except MalformedError:
+        return None
+
+
+def _check_payload(body: Body | None, opening: Opening, place: Place) -> None:
+    record = body.happening if body is not None and isinstance(body.happening, Record) else None
+    if record is None:
+        if opening.payload is not None or opening.payload_erased:
+            raise NotHeldError("a payload that no record names", place=place)
+        return
+    if opening.payload_erased:
+        return
+    if opening.payload is None:
+        raise NotHeldError("a record without its payload", place=place)
+    try:
+        payload = parse_payload(opening.payload)
+    except MalformedError as error:
+        raise NotHeldError(error.message, place=place) from error
+    if hashlib.sha256(payload.sealed_content).digest() != record.ciphertext_sha256:
+        raise NotHeldError("the payload is not what the body names", place=place)
+
+
+def _is_hole(opening: Opening) -> bool:
+    return opening.body is None or opening.payload_erased

@@ -1,0 +1,116 @@
+"""Applies committed log rows to the store: the one caller of `ledger.apply`, at start-up and after.
+
+Runs on the disk thread. Rows of apply, the applied log index and the commit index are one batch,
+so that a crash leaves all or none of them; none is no loss, for the log gives them again.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from caretree.ledger.apply import Applied, apply_block
+from caretree.ledger.blocks import block_hash, parse_block_ref
+from caretree.ledger.chain import load_held
+from caretree.ledger.genesis import Genesis
+from caretree.ledger.tree import TreeEdge
+from caretree.ledger.values import BlockRef, Head, HeldBlock, VoidReason
+from caretree.model.errors import FatalError
+from caretree.model.ids import LogIndex
+from caretree.node.raft_log import StoredLog
+from caretree.node.stage import BlockStage
+from caretree.raft.messages import Entry, HardState
+from caretree.storage.keys import Table
+from caretree.storage.ports import Batch, KeyValue
+
+_INDEX: Final = struct.Struct(">Q")
+
+
+class BlockChangedError(FatalError):
+    """The bytes about to be applied are not those that Raft's log names."""
+
+    def __init__(self, height: int) -> None:
+        super().__init__(
+            f"block {height} changed between log and apply: memory or disk of this machine is"
+            " faulty; test both before this peer is started again"
+        )
+        self.height = height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedBlock:
+    """A block that took its height; `applied` says what came of its entries."""
+
+    log_index: LogIndex
+    held: HeldBlock
+    applied: Applied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidBlock:
+    """A block that has no effect at all."""
+
+    log_index: LogIndex
+    held: HeldBlock
+    reason: VoidReason
+
+
+Result = AppliedBlock | VoidBlock
+
+
+class Applier:
+    """Holds the head of the chain and the tree's edge; both move only here."""
+
+    def __init__(
+        self,
+        *,
+        store: KeyValue,
+        log: StoredLog,
+        stage: BlockStage,
+        genesis: Genesis,
+        head: Head,
+        edge: TreeEdge,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._stage = stage
+        self._genesis = genesis
+        self.head = head
+        self.edge = edge
+
+    def apply(self, entries: Sequence[Entry], hard_state: HardState | None) -> list[Result]:
+        """Apply log rows in order; what came of each that names a block.
+
+        Raises:
+            FatalError: a row or block cannot be read, or changed since it was held.
+        """
+        results: list[Result] = []
+        batch = Batch()
+        for entry in entries:
+            if entry.data:
+                results.append(self._apply_block(entry, batch))
+            self._log.stage_applied(batch, entry.index)
+            if hard_state is not None and entry is entries[-1]:
+                self._log.stage_hard_state(batch, hard_state)
+            # One batch a block: the next block reads what this one wrote.
+            self._store.write(batch, sync=False)
+            batch = Batch()
+        return results
+
+    def _apply_block(self, entry: Entry, batch: Batch) -> Result:
+        ref = parse_block_ref(entry.data)
+        held = self._held(ref)
+        if block_hash(held.block.header_bytes, held.block.batches) != ref.hash:
+            raise BlockChangedError(ref.height)
+        outcome = apply_block(self._store, self.head, held, self._genesis, self.edge)
+        if isinstance(outcome, VoidReason):
+            batch.put(Table.VOID, _INDEX.pack(entry.index), outcome.name.encode())
+            return VoidBlock(log_index=entry.index, held=held, reason=outcome)
+        batch.rows.extend(outcome.batch.rows)
+        self.head = outcome.head
+        self.edge = outcome.edge
+        return AppliedBlock(log_index=entry.index, held=held, applied=outcome)
+
+    def _held(self, ref: BlockRef) -> HeldBlock:
+        held = self._stage.get(ref)
+        return held if held is not None else load_held(self._store, ref, self._genesis)

@@ -1,0 +1,175 @@
+"""Who is at the other end of a TLS connection, and the credentials that make it say so.
+
+Every member has a certificate authority of its own, listed in the genesis. TLS trusts them all;
+here it is checked that a certificate was issued by the authority of the very member it names, so
+that one member's authority cannot speak for another.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from caretree.ledger.genesis import Genesis
+from caretree.model.errors import MalformedError
+from caretree.model.ids import MemberId, PeerId, parse_member_id, parse_name, parse_peer_id
+from caretree.model.reasons import CallError, Reason
+
+_TLS_VERSION: Final = b"TLSv1.3"
+_URI_PARTS: Final = 6  # "spiffe:", "", consortium, member, kind, name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalIdentity:
+    """A person or system of a member."""
+
+    member: MemberId
+    principal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerIdentity:
+    """A member's daemon."""
+
+    member: MemberId
+    peer: PeerId
+
+
+Identity = PrincipalIdentity | PeerIdentity
+
+
+def authenticate(
+    auth_context: Mapping[str, Iterable[bytes]], genesis: Genesis, *, now: datetime
+) -> Identity:
+    """Who the connection's certificate names, by gRPC's auth context.
+
+    Raises:
+        CallError: NO_CERTIFICATE or CERTIFICATE_EXPIRED.
+    """
+    version = next(iter(auth_context.get("ssl_tls_version", ())), _TLS_VERSION)
+    pem = next(iter(auth_context.get("x509_pem_cert", ())), None)
+    if pem is None or version != _TLS_VERSION:
+        raise CallError(Reason.NO_CERTIFICATE)
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise CallError(Reason.NO_CERTIFICATE) from error
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise CallError(Reason.CERTIFICATE_EXPIRED)
+    return identity_of(certificate, genesis)
+
+
+def identity_of(certificate: x509.Certificate, genesis: Genesis) -> Identity:
+    """Whom a certificate names, once its member's own authority is found to have issued it.
+
+    Raises:
+        CallError: NO_CERTIFICATE: another consortium, another authority, or no such name.
+    """
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        uris = extension.value.get_values_for_type(x509.UniformResourceIdentifier)
+        if len(uris) != 1:
+            raise CallError(Reason.NO_CERTIFICATE)
+        identity = _parse_uri(uris[0], genesis.consortium)
+    except (x509.ExtensionNotFound, ValueError, MalformedError) as error:
+        raise CallError(Reason.NO_CERTIFICATE) from error
+    _check_issuer(certificate, identity.member, genesis)
+    return identity
+
+
+def _parse_uri(uri: str, consortium: str) -> Identity:
+    parts = uri.split("/")
+    if len(parts) != _URI_PARTS or parts[:3] != ["spiffe:", "", consortium]:
+        raise MalformedError("certificate", "expected a SPIFFE id of this consortium")
+    member, kind, name = parse_member_id(parts[3]), parts[4], parts[5]
+    if kind == "peer":
+        return PeerIdentity(member=member, peer=parse_peer_id(name))
+    if kind == "principal":
+        return PrincipalIdentity(member=member, principal=parse_name(name, field="principal"))
+    raise MalformedError("certificate", "expected a peer or a principal")
+
+
+def _check_issuer(certificate: x509.Certificate, member: MemberId, genesis: Genesis) -> None:
+    founded = genesis.member(member)
+    if founded is None:
+        raise CallError(Reason.NO_CERTIFICATE)
+    authority = x509.load_der_x509_certificate(founded.ca_certificate)
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise CallError(Reason.NO_CERTIFICATE) from error
+
+
+def server_name(genesis: Genesis, peer: PeerId) -> str:
+    """The DNS name in a peer's certificate, by which others know its server."""
+    known = genesis.peer(peer)
+    assert known is not None
+    return f"{peer:016x}.{known.member}.{genesis.consortium}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPaths:
+    """A peer's certificate and key, PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def trusted_authorities(genesis: Genesis) -> bytes:
+    """All members' certificate authorities, PEM."""
+    return b"".join(
+        x509.load_der_x509_certificate(member.ca_certificate).public_bytes(Encoding.PEM)
+        for member in genesis.members
+    )
+
+
+def server_credentials(tls: TlsPaths, genesis: Genesis) -> grpc.ServerCredentials:
+    """Credentials of mutual TLS; the files are read again when they change.
+
+    Raises:
+        OSError: the files cannot be read.
+    """
+    authorities = trusted_authorities(genesis)
+
+    def load() -> grpc.ServerCertificateConfiguration:
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
+
+    held = (_stamp(tls), load())
+
+    def fetch() -> grpc.ServerCertificateConfiguration:
+        nonlocal held
+        stamp = _stamp(tls)
+        if stamp != held[0]:
+            held = (stamp, load())
+        return held[1]
+
+    return grpc.dynamic_ssl_server_credentials(held[1], fetch, require_client_authentication=True)
+
+
+def _stamp(tls: TlsPaths) -> tuple[int, int]:
+    return tls.certificate.stat().st_mtime_ns, tls.key.stat().st_mtime_ns
+
+
+def channel_credentials(
+    tls: TlsPaths, genesis: Genesis, member: MemberId
+) -> grpc.ChannelCredentials:
+    """Credentials to call a peer of `member`: its authority alone is trusted.
+
+    Raises:
+        OSError: the files cannot be read.
+    """
+    founded = genesis.member(member)
+    assert founded is not None
+    authority = x509.load_der_x509_certificate(founded.ca_certificate)
+    return grpc.ssl_channel_credentials(
+        root_certificates=authority.public_bytes(Encoding.PEM),
+        private_key=tls.key.read_bytes(),
+        certificate_chain=tls.certificate.read_bytes(),
+    )
