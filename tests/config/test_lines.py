@@ -1,5 +1,4 @@
 import pytest
-
 from caretree.config.lines import key_lines, line_of
 
 

@@ -94,10 +94,9 @@ def test_a_growth_does_not_follow_later_changes_of_the_list_it_was_made_from() -
 
 def test_a_growth_refuses_nodes_below_the_old_frontier() -> None:
     growth = grow(grow_to(6).after, hash_leaves([b"x"]))
-    with pytest.raises(AssertionError, match="below the old frontier"):
-        growth.node(NodeId(0, 0))
-    with pytest.raises(AssertionError, match="below the old frontier"):
-        growth.node(NodeId(1, 0))
+    for node in (NodeId(0, 0), NodeId(0, 5), NodeId(1, 0), NodeId(1, 1)):
+        with pytest.raises(AssertionError, match="below the old frontier"):
+            growth.node(node)
 
 
 def test_the_frontier_of_every_earlier_size_is_read_back_from_the_nodes() -> None:

@@ -88,7 +88,7 @@ def write_log(folder: Path, *, size: int, old_size: int) -> None:
 
 
 def write_proofs(folder: Path, log: TiledLog, old_size: TreeSize) -> None:
-    """Our inclusion proofs of leaves spread over the whole log, and the consistency of both sizes."""
+    """Our inclusion proofs of leaves all over the log, and the consistency of both sizes."""
     size = log.frontier.size
     fetch = log.reader().at(size)
     lines = [
@@ -137,7 +137,7 @@ def spoil(path: Path, place: int) -> None:
 @pytest.mark.parametrize(
     ("name", "place", "complaint"),
     [
-        (tile_path(Tile(level=0, index=0, width=256)), 40, "tiles"),
+        (tile_path(Tile(level=0, index=0, width=256)), 40, "does not hash to its leaf"),
         (tile_path(Tile(level=0, index=1, width=44)), -1, "tiles"),
         (tile_path(Tile(level=1, index=0, width=1)), 0, "tiles"),
         (tile_path(EntryBundle(index=1, width=44)), -1, "does not hash to its leaf"),

@@ -15,6 +15,7 @@ from caretree.merkle.note import (
     verify_line,
 )
 from caretree.model.errors import MalformedError, VerificationError
+from caretree.model.limits import MEMBERS_MAX, VOTERS_MAX
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,6 +122,11 @@ def test_a_hundred_signature_lines_are_read_and_one_more_is_refused() -> None:
     assert len(parse_note(f"text\n\n{lines}".encode()).lines) == SIGNATURE_LINES_MAX
     with pytest.raises(MalformedError, match="at most 100"):
         parse_note(f"text\n\n{lines}{LINE}\n".encode())
+
+
+def test_the_limits_hold_the_lines_of_the_largest_consortium_and_one_mebibyte() -> None:
+    assert MEMBERS_MAX + VOTERS_MAX <= SIGNATURE_LINES_MAX == 100
+    assert NOTE_BYTES_MAX == 1024 * 1024
 
 
 def test_a_note_of_the_largest_length_is_read_and_one_byte_more_is_refused() -> None:

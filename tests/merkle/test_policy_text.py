@@ -144,6 +144,7 @@ def test_a_text_cut_anywhere_before_its_last_line_is_refused() -> None:
 
 
 def test_a_text_of_the_largest_length_is_read_and_one_byte_more_is_refused() -> None:
+    assert POLICY_BYTES_MAX == 1024 * 1024
     end = b"quorum none\n"
     largest = b"#" * (POLICY_BYTES_MAX - len(end) - 1) + b"\n" + end
     assert parse_policy(largest).quorum == "none"

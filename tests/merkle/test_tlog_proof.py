@@ -9,6 +9,7 @@ from caretree.merkle.keys import SignatureType
 from caretree.merkle.note import BadSignatureError, Note, format_note
 from caretree.merkle.policy import Group, Log, Policy, QuorumError, Witness
 from caretree.merkle.proof import prove_inclusion
+from caretree.merkle.shape import TREE_SIZE_MAX
 from caretree.merkle.text import encode_base64
 from caretree.merkle.tlog_proof import (
     PROOF_HASHES_MAX,
@@ -153,6 +154,11 @@ END = "\n" + format_note(NOTE).decode()
 def test_every_other_text_is_refused(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_tlog_proof(text.encode())
+
+
+def test_the_limits_are_the_height_of_the_largest_tree_and_two_mebibytes() -> None:
+    assert TREE_SIZE_MAX.bit_length() == PROOF_HASHES_MAX
+    assert TLOG_PROOF_BYTES_MAX == 2 * 1024 * 1024
 
 
 def test_as_many_hashes_as_the_largest_tree_is_high_are_read() -> None:

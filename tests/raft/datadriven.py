@@ -26,9 +26,7 @@ class Case:
 
     def values(self, key: str) -> tuple[str, ...]:
         """What is assigned to `key`; nothing when it is not there."""
-        return tuple(
-            value for name, values in self.arguments if name == key for value in values
-        )
+        return tuple(value for name, values in self.arguments if name == key for value in values)
 
     def value(self, key: str, default: str) -> str:
         """The one thing assigned to `key`."""

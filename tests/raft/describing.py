@@ -55,6 +55,14 @@ VOTES: Final[Mapping[VoteResult, str]] = {
     VoteResult.LOST: "VoteLost",
     VoteResult.WON: "VoteWon",
 }
+_VOTES: Final = frozenset(
+    {
+        MessageType.VOTE,
+        MessageType.PRE_VOTE,
+        MessageType.VOTE_RESP,
+        MessageType.PRE_VOTE_RESP,
+    }
+)
 _LETTERS: Final[Mapping[str, ChangeKind]] = {
     "v": ChangeKind.ADD_VOTER,
     "l": ChangeKind.ADD_LEARNER,
@@ -76,7 +84,7 @@ def parse_changes(text: str) -> tuple[PeerChange, ...]:
 
 
 def encode_change(changes: str, *, transition: str, old_form: bool) -> bytes:
-    """The harness's encoding of a change; leaving a joint configuration is empty, as in the core."""
+    """The harness's encoding of a change; leaving a joint configuration is empty."""
     if not changes and transition == "auto":
         return b""
     return f"{'old' if old_form else 'new'}|{transition}|{changes.strip()}".encode()
@@ -127,7 +135,8 @@ def describe_message(message: Message) -> list[str]:
     )
     if message.reject:
         text += f" Rejected (Hint: {message.reject_hint})"
-    if message.commit:
+    # Ours tell in vote requests and refusals what is committed; the files' do not.
+    if message.commit and message.type not in _VOTES:
         text += f" Commit:{message.commit}"
     lines = [text]
     if len(message.entries) == 1:

@@ -10,6 +10,7 @@ from caretree.raft.core import RaftConfig, Role
 from caretree.raft.errors import ConfChangeError, ProposalDroppedError, UnknownPeerError
 from caretree.raft.messages import Entry, EntryType, Message, MessageType, SnapshotMeta
 from caretree.raft.rawnode import RawNode
+
 from tests.raft.datadriven import Case
 from tests.raft.describing import (
     MESSAGES,
@@ -304,8 +305,9 @@ def _error_text(error: CaretreeError) -> str:
 
 
 def _relax_own_term_rule(node: RawNode) -> None:
-    # The files let a new leader change the configuration before its term's first entry is applied, once
-    # all earlier entries are. Our core waits for that entry too; take that back for these files alone.
+    # The files let a new leader change the configuration before its term's first entry is applied,
+    # once all earlier entries are. Our core waits for that entry too; take that back for these
+    # files alone.
     raft = node._raft
     pending = raft.pending_conf_index
     if raft.role is Role.LEADER and pending > raft.log.applied:

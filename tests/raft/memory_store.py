@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from typing_extensions import override
-
 from caretree.model.ids import LogIndex, Term
 from caretree.raft.messages import (
     NO_INDEX,
@@ -16,6 +14,7 @@ from caretree.raft.messages import (
 )
 from caretree.raft.ready import Ready
 from caretree.raft.store import InitialState, LogStore
+from typing_extensions import override
 
 EMPTY_SNAPSHOT = SnapshotMeta(index=NO_INDEX, term=NO_TERM, conf_state=ConfState(), data=b"")
 

@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping
 
 import pytest
-
 from caretree.model.ids import LogIndex, PeerId
 from caretree.raft import confchange
 from caretree.raft.errors import ConfChangeError, ConfChangeReason, ConfStateError
@@ -12,6 +11,7 @@ from caretree.raft.messages import ChangeKind, ConfChange, ConfState, PeerChange
 from caretree.raft.quorum import JointConfig
 from caretree.raft.ready import progress_status
 from caretree.raft.tracker import ChangedConfig, ProgressTracker, TrackerConfig
+
 from tests.raft.datadriven import Case, parse_cases
 from tests.raft.describing import describe_config, describe_progress, parse_changes
 from tests.shared import shared_path
@@ -69,7 +69,7 @@ def _run(tracker: ProgressTracker, case: Case, last_index: LogIndex) -> str:
 
 
 @pytest.mark.parametrize("name", _FILES)
-def test_a_shared_confchange_file_prints_what_it_says(name: str):
+def test_a_shared_confchange_file_prints_what_it_says(name: str) -> None:
     cases = parse_cases((shared_path("vectors/etcd-raft/confchange/testdata") / name).read_text())
     tracker = _tracker()
 
@@ -79,7 +79,7 @@ def test_a_shared_confchange_file_prints_what_it_says(name: str):
         assert found == case.expected, f"{name} line {case.line}"
 
 
-def test_random_changes_keep_voters_and_learners_apart_and_survive_storing():
+def test_random_changes_keep_voters_and_learners_apart_and_survive_storing() -> None:
     seed = 7
     chance = random.Random(seed)
     config = confchange.simple(TrackerConfig(), parse_changes("v1")).config
@@ -105,7 +105,8 @@ def test_random_changes_keep_voters_and_learners_apart_and_survive_storing():
 
 
 def _quorums_overlap(before: JointConfig, after: JointConfig) -> bool:
-    # Whoever decides before and whoever decides after share a peer: one half is kept, or differs by one.
+    # Whoever decides before and whoever decides after share a peer: one half is kept, or differs by
+    # one.
     halves = [half for half in (before.incoming, before.outgoing) if half]
     return any(
         len(old ^ new) <= 1 for old in halves for new in (after.incoming, after.outgoing) if new
@@ -123,12 +124,12 @@ def _quorums_overlap(before: JointConfig, after: JointConfig) -> bool:
         ConfState(voters=(PeerId(0),)),
     ],
 )
-def test_a_configuration_that_contradicts_itself_is_refused(state: ConfState):
+def test_a_configuration_that_contradicts_itself_is_refused(state: ConfState) -> None:
     with pytest.raises(ConfStateError):
         confchange.restore(state)
 
 
-def test_who_is_removed_and_added_again_starts_anew():
+def test_who_is_removed_and_added_again_starts_anew() -> None:
     config = confchange.restore(ConfState(voters=(PeerId(1), PeerId(2)))).config
 
     changed = confchange.simple(config, parse_changes("r2 v2"))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.raft.datadriven import Case, parse_cases
 from tests.raft.interaction import Interaction
-from tests.raft.vector_status import INTERACTION_FILES, PASSED
+from tests.raft.vector_status import PASSED, VECTOR_FILES
 from tests.shared import shared_path
 
 _LOGGED = re.compile(r"\s*(DEBUG|INFO|WARN|ERROR) ")
@@ -32,25 +32,23 @@ def _first_difference(cases: list[Case]) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, status in INTERACTION_FILES.items() if status == PASSED]
-)
-def test_a_shared_scenario_prints_what_its_file_says(name: str):
+def _passing() -> list[str]:
+    return [
+        name
+        for name, status in VECTOR_FILES.items()
+        if "/" not in name and (status == PASSED or status[0] == PASSED)
+    ]
+
+
+@pytest.mark.parametrize("name", _passing())
+def test_a_shared_scenario_prints_what_its_file_says(name: str) -> None:
     cases = _read(name)
 
     assert cases
     assert _first_difference(cases) is None
 
 
-def test_every_shared_scenario_has_a_status():
-    files = {path.name for path in shared_path("vectors/etcd-raft/testdata").glob("*.txt")}
-
-    assert files == set(INTERACTION_FILES)
-    for status in INTERACTION_FILES.values():
-        assert status == PASSED or status.startswith(("later: ", "refused: "))
-
-
-# File, the line of the directive, what its output says, and what it is made to say instead.
+# File, what an output in it says, and what it is made to say instead.
 _MUTATIONS = [
     ("campaign.txt", "2->1 MsgVoteResp Term:1", "2->1 MsgVoteResp Term:2"),
     ("campaign.txt", "HardState Term:1 Vote:1 Commit:3", "HardState Term:1 Vote:1 Commit:2"),
@@ -66,7 +64,7 @@ _MUTATIONS = [
 
 
 @pytest.mark.parametrize(("name", "old", "new"), _MUTATIONS)
-def test_a_mutated_expectation_is_reported(name: str, old: str, new: str):
+def test_a_mutated_expectation_is_reported(name: str, old: str, new: str) -> None:
     cases = _read(name)
     place = next(place for place, case in enumerate(cases) if old in case.expected)
     mutated = replace(cases[place], expected=cases[place].expected.replace(old, new, 1))

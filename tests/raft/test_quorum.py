@@ -1,10 +1,9 @@
-"""Majorities and joint majorities: the shared vectors exactly, and a slow second opinion at random."""
+"""Majorities, joint ones too: the shared vectors exactly, and a slow second opinion at random."""
 
 import random
 from collections.abc import Mapping
 
 import pytest
-
 from caretree.model.ids import PeerId
 from caretree.raft.quorum import (
     EVERYTHING,
@@ -13,6 +12,7 @@ from caretree.raft.quorum import (
     majority_committed,
     majority_vote,
 )
+
 from tests.raft.datadriven import Case, parse_cases
 from tests.raft.describing import VOTES
 from tests.shared import shared_path
@@ -65,7 +65,7 @@ def _run(case: Case) -> str:
 
 
 @pytest.mark.parametrize("name", _FILES)
-def test_a_shared_quorum_file_prints_what_it_says(name: str):
+def test_a_shared_quorum_file_prints_what_it_says(name: str) -> None:
     cases = parse_cases((shared_path("vectors/etcd-raft/quorum/testdata") / name).read_text())
 
     assert cases
@@ -83,7 +83,7 @@ def _slow_committed(voters: set[PeerId], acked: Mapping[PeerId, int]) -> int:
     )
 
 
-def test_committed_and_votes_agree_with_counting_one_by_one():
+def test_committed_and_votes_agree_with_counting_one_by_one() -> None:
     seed = 20_240_611
     chance = random.Random(seed)
     for run in range(5_000):
@@ -105,7 +105,7 @@ def _slow_vote(voters: set[PeerId], votes: Mapping[PeerId, bool]) -> VoteResult:
     return VoteResult.LOST
 
 
-def test_a_joint_quorum_is_a_majority_of_each_half_and_not_of_the_union():
+def test_a_joint_quorum_is_a_majority_of_each_half_and_not_of_the_union() -> None:
     config = JointConfig(
         incoming=frozenset(map(PeerId, (1, 2, 3))), outgoing=frozenset(map(PeerId, (4, 5, 6)))
     )

@@ -1,10 +1,9 @@
-"""A database that lost batches from its middle is known by its rows; one that lost its tail is not."""
+"""A database that lost batches from its middle is known; one that lost its tail is not."""
 
 import random
 from collections.abc import Iterator
 
 import pytest
-
 from caretree.storage.continuity import WINDOW, BatchNumbers, LogFill, row_cost
 from caretree.storage.errors import StorageLostError
 

@@ -1,15 +1,15 @@
 """What every store promises, on the real door and on the fake alike."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from caretree.storage.errors import StorageClosedError
 from caretree.storage.keys import Table
 from caretree.storage.memory import MemoryStore
 from caretree.storage.ports import KeyValue
+
 from tests.storage.stores import PLAIN, STORAGE_KEY, batch, create, put, rows_of, u64
 
 TABLES = pytest.mark.parametrize("table", [Table.BLOCK, Table.BODY], ids=lambda table: table.name)
@@ -150,12 +150,12 @@ def test_nothing_answers_after_the_close(store: KeyValue) -> None:
     store.close()
     store.close()
 
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: store.get(PLAIN, b"a"),
         lambda: view.get(PLAIN, b"a"),
         lambda: next(begun),
         lambda: list(store.scan(PLAIN)),
-        lambda: store.view(),
+        store.view,
         lambda: store.write(batch(), sync=False),
     ]
     for call in calls:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import plyvel
 import pytest
-
 from caretree.storage.errors import (
     DataDirectoryInUseError,
     NewerReleaseError,
@@ -22,6 +21,8 @@ from caretree.storage.errors import (
 )
 from caretree.storage.keys import Table
 from caretree.storage.leveldb import LevelDbStore
+
+from tests.shared import PROJECT_ROOT
 from tests.storage.stores import (
     PLAIN,
     SEALED,
@@ -40,7 +41,7 @@ SMALL_BUFFER = 64 * 1024
 
 @contextmanager
 def file_size_limit(limit: int) -> Iterator[None]:
-    """Files that cannot grow beyond `limit`, as on a full disk: the write fails, the process lives."""
+    """Files that cannot grow beyond `limit`, as on a full disk: writes fail, the process lives."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -140,7 +141,8 @@ def test_a_second_handle_is_refused_in_another_process(tmp_path: Path) -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path / "db")]
 
-    assert subprocess.run(command, check=False, timeout=60).returncode == 7
+    ended = subprocess.run(command, check=False, timeout=60, cwd=PROJECT_ROOT)
+    assert ended.returncode == 7
 
     store.close()
 
@@ -159,13 +161,15 @@ def test_opening_creates_nothing_and_creating_opens_nothing(tmp_path: Path) -> N
 
 def test_a_full_disk_shuts_the_door_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     store = create(tmp_path / "db", write_buffer_bytes=SMALL_BUFFER)
-    acknowledged = 0
-    with file_size_limit(40_000):
-        with pytest.raises(StorageError) as caught:
-            for number in range(1000):
-                put(store, PLAIN, [(u64(number), os.urandom(1000))])
-                acknowledged = number + 1
-        assert "File too large" in caught.value.message
+    acknowledged: list[bytes] = []
+
+    def write_on() -> None:
+        for number in range(1000):
+            put(store, PLAIN, [(u64(number), os.urandom(1000))])
+            acknowledged.append(u64(number))
+
+    with file_size_limit(40_000), pytest.raises(StorageError, match="File too large") as caught:
+        write_on()
 
     # There is room again, and still nothing is served or taken.
     for call in (
@@ -180,10 +184,8 @@ def test_a_full_disk_shuts_the_door_and_loses_nothing_that_was_acknowledged(tmp_
     store.close()
 
     found = reopen(tmp_path / "db")
-    assert acknowledged > 10
-    assert [key for key, _ in found.scan(PLAIN)][:acknowledged] == [
-        u64(number) for number in range(acknowledged)
-    ]
+    assert len(acknowledged) > 10
+    assert [key for key, _ in found.scan(PLAIN)][: len(acknowledged)] == acknowledged
     found.close()
 
 

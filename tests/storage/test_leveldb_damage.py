@@ -1,4 +1,4 @@
-"""A damaged byte or file of LevelDB is never served and never passes for a shorter or thinner history."""
+"""A damaged byte or file of LevelDB is never served, and never passes for a thinner history."""
 
 import itertools
 import shutil
@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from caretree.model.errors import FatalError
+
 from tests.storage.stores import PLAIN, SEALED, Rows, create, files_of, put, reopen, rows_of, u64
 
-ROWS: Rows = [(u64(number), b"%04d" % number * 100) for number in range(300)]
+ROWS: Rows = [(u64(number), b"%04d" % number * 100) for number in range(210)]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def flipped(content: bytes, positions: range) -> list[bytes | None]:
 
 def test_untouched_files_are_whole(database: Path, tmp_path: Path) -> None:
     names = [file.name for file in files_of(database, "*.ldb")]
-    assert len(names) >= 3
+    assert len(names) >= 2
 
     current = (database / "CURRENT").read_bytes()
     assert outcomes(database, "CURRENT", [current], tmp_path / "w") == {"whole": 1}

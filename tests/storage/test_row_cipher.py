@@ -3,16 +3,16 @@
 import hmac
 
 import pytest
+from caretree.model.errors import MalformedError
+from caretree.storage.errors import StorageError
+from caretree.storage.keys import Table
+from caretree.storage.row_cipher import RowCipher
 from Crypto.Cipher import AES
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caretree.model.errors import MalformedError
-from caretree.storage.errors import StorageError
-from caretree.storage.keys import Table
-from caretree.storage.row_cipher import RowCipher
 from tests.storage.stores import STORAGE_KEY, cipher
 
 

@@ -10,9 +10,10 @@ is asked, unless
 3. S is below the group order L (RFC 8032 5.1.7, step 1);
 4. neither A nor R is one of the eight points of small order.
 
-What remains is decided by the equation without cofactor, [S]B = R + [k]A, which both our libraries
-compute; a point that is the sum of a large and a small part passes 1 to 4 and then holds or fails
-by that equation alone.
+What remains is decided by the equation without cofactor, [S]B = R + [k]A, which OpenSSL computes. A
+point that is the sum of a large and a small part passes 1 to 4 and then stands or falls by that
+equation alone; verifiers that multiply it by the cofactor 8 (pycryptodome's is one) take some such
+signatures, which only the holder of the private key can make, and are no verifiers for us.
 """
 
 from dataclasses import dataclass, field

@@ -79,7 +79,6 @@ def _uniform(value: str) -> str:
     # A first bound, so that the work below is bounded too; one character is at least one byte.
     if len(value) > IDENTIFIER_BYTES_MAX:
         raise MalformedError(VALUE_FIELD, f"expected at most {IDENTIFIER_BYTES_MAX} bytes of UTF-8")
-    _check_characters(value.strip())
     capital = unicodedata.normalize("NFKC", value).strip().upper()
     # A capital may come decomposed out of upper(): composed again, the second time changes nothing.
     uniform = unicodedata.normalize("NFKC", capital)

@@ -95,14 +95,14 @@ def open_custodians(
     return frozenset((reader.member, *granted))
 
 
-def open_to(
-    reader: Reader, row: HistoryRow, grants: Iterable[GrantState], now_ms: TimeMs
-) -> bool:
+def open_to(reader: Reader, row: HistoryRow, grants: Iterable[GrantState], now_ms: TimeMs) -> bool:
     """Whether this record is open to the reader; `grants` are the patient's."""
     return row.custodian in open_custodians(reader, grants, now_ms)
 
 
-def may_list_closed(*, open_to_reader: frozenset[MemberId], custodians: frozenset[MemberId]) -> bool:
+def may_list_closed(
+    *, open_to_reader: frozenset[MemberId], custodians: frozenset[MemberId]
+) -> bool:
     """Whether the reader is told of records that are closed to it (their custodian and time).
 
     That is for who treats the patient: whose own member is custodian of a record, or who holds a

@@ -13,42 +13,38 @@
 A founder signature is by the member key over lp("caretree/v1/founder", genesis hash, member).
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from caretree.crypto.ed25519 import SIGNATURE_BYTES, verify
+from caretree.crypto.ed25519 import SIGNATURE_BYTES
 from caretree.crypto.framing import label, length_prefixed
 from caretree.crypto.pseudonym import pseudonym_key_seal_info
-from caretree.crypto.suite import FORMAT_VERSION, check_key, check_version
+from caretree.crypto.suite import check_key
 from caretree.ledger.armour import Armour, format_armour, parse_armour
 from caretree.ledger.genesis import (
     FIRST_PSEUDONYM_EPOCH,
     Genesis,
-    check_identifier_systems,
     encode_genesis,
     parse_genesis,
 )
-from caretree.ledger.members import Member, encode_member, parse_member
-from caretree.ledger.wire import check_length, check_range, check_unique, parse_strict
-from caretree.model.errors import MalformedError, VerificationError
-from caretree.model.ids import (
-    Digest,
-    MemberId,
-    TimeMs,
-    parse_consortium_name,
-    parse_member_id,
+from caretree.ledger.invitations import (
+    CeremonyError,
+    Invitation,
+    JoinRequest,
+    Sign,
+    check_invited,
+    parse_invitation,
+    parse_join_request,
+    signature_holds,
 )
-from caretree.model.limits import MEMBERS_MAX
+from caretree.ledger.members import Member
+from caretree.ledger.wire import check_length, parse_strict
+from caretree.model.errors import MalformedError, VerificationError
+from caretree.model.ids import Digest, MemberId, TimeMs, parse_member_id
 from caretree.proto.ledger.v1 import genesis_pb2
 
-INVITATION_NONCE_BYTES: Final = 16
-LABEL_INVITATION: Final = label("invitation")
-LABEL_JOIN: Final = label("join")
 LABEL_FOUNDER: Final = label("founder")
-
-Sign = Callable[[bytes], bytes]
 
 
 class Seal(Protocol):
@@ -251,7 +247,9 @@ def _check_signatures(
         member = genesis.member(entry.member)
         if member is None:
             raise CeremonyError(f"{entry.member} signed, but is no founder")
-        if not signature_holds(member.member_key, _founder_message(genesis, entry.member), entry.signature):
+        if not signature_holds(
+            member.member_key, _founder_message(genesis, entry.member), entry.signature
+        ):
             raise CeremonyError(f"the signature of {entry.member} does not hold")
     missing = [member.member for member in genesis.members if member.member not in by_member]
     if missing:

@@ -46,8 +46,8 @@ from caretree.ledger.values import (
     Patient,
     Reading,
     Record,
-    Replaces,
     ReplaceReason,
+    Replaces,
     Revoke,
 )
 from caretree.model.ids import Height, KeyId, MemberId, TimeMs
@@ -72,22 +72,7 @@ def decide(scene: Scene, member: MemberId, body: Body | None) -> Outcome:
     if answered is not None:
         same = answered.request_digest == body.request_digest
         return Outcome.DUPLICATE if same else Outcome.REQUEST_ID_REUSED
-    actor = body.actor
-    match body.happening:
-        case Record() as record:
-            return _decide_record(scene, member, actor, record)
-        case Keyring() as keyring:
-            return _decide_keyring(scene, member, actor, keyring)
-        case Grant() as grant:
-            return _decide_grant(scene, member, actor, grant)
-        case Revoke() as revoke:
-            return _decide_revoke(scene, member, actor, revoke)
-        case Reading() as reading:
-            return _decide_reading(scene, member, actor, reading)
-        case Denial():
-            return Outcome.APPLIED  # anyone may be refused, and each refusal is kept
-        case other:
-            assert_never(other)
+    return _decide_happening(scene, member, body.actor, body.happening)
 
 
 def patients_of(happening: Happening) -> tuple[Patient, ...]:
@@ -103,6 +88,26 @@ def _patients_known(rules: Genesis, happening: Happening) -> bool:
     """Whether every pseudonym is said to be made with the key in force."""
     epoch = rules.pseudonym_epoch
     return all(patient.pseudonym_epoch == epoch for patient in patients_of(happening))
+
+
+def _decide_happening(
+    scene: Scene, member: MemberId, actor: Actor, happening: Happening
+) -> Outcome:
+    match happening:
+        case Record():
+            return _decide_record(scene, member, actor, happening)
+        case Keyring():
+            return _decide_keyring(scene, member, actor, happening)
+        case Grant():
+            return _decide_grant(scene, member, actor, happening)
+        case Revoke():
+            return _decide_revoke(scene, member, actor, happening)
+        case Reading():
+            return _decide_reading(scene, member, actor, happening)
+        case Denial():
+            return Outcome.APPLIED  # anyone may be refused, and each refusal is kept
+        case _:
+            assert_never(happening)
 
 
 def _decide_record(scene: Scene, member: MemberId, actor: Actor, record: Record) -> Outcome:
@@ -226,8 +231,5 @@ def _decide_reading(scene: Scene, member: MemberId, actor: Actor, reading: Readi
 def _is_open_epoch(state: CustodianState | None, epoch: int, key_id: KeyId) -> bool:
     """Whether the entry names the keyring epoch that is open here, and its key."""
     return (
-        state is not None
-        and not state.closed
-        and state.epoch == epoch
-        and state.key_id == key_id
+        state is not None and not state.closed and state.epoch == epoch and state.key_id == key_id
     )

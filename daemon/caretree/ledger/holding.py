@@ -7,14 +7,16 @@ entry may take effect is asked at apply, and a body that does not parse is one t
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from caretree.crypto.commitments import leaf_commitment
 from caretree.crypto.ed25519 import verify
-from caretree.ledger.blocks import batch_message, genesis_block, parse_payload
+from caretree.ledger.batches import batch_message
+from caretree.ledger.blocks import BATCHES_BYTES_MAX, genesis_block
 from caretree.ledger.bodies import parse_body
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.leaves import parse_entry_leaf
+from caretree.ledger.payloads import parse_payload
 from caretree.ledger.values import (
     Batch,
     Block,
@@ -27,7 +29,10 @@ from caretree.ledger.values import (
 )
 from caretree.model.errors import MalformedError, RejectedError, VerificationError
 from caretree.model.ids import Height, Origin, PeerId, Place
-from caretree.model.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX
+from caretree.model.limits import BLOCK_ENTRIES_MAX
+
+# A batch stands in its block behind a tag byte and a length of at most four bytes.
+BATCH_BYTES_MAX: Final = BATCHES_BYTES_MAX - 5
 
 HolesAllowed: TypeAlias = Callable[[Height, Place], bool]
 
@@ -85,12 +90,11 @@ def hold_batch(batch: Batch, rules: Genesis) -> tuple[HeldEntry, ...]:
     A leader refuses at its door what would be void or malformed at apply.
 
     Raises:
-        NotHeldError: the batch is empty or larger than a block, its author is no peer of a member,
-            its signature does not hold, or a leaf does not fit its opening.
+        NotHeldError: the batch is larger than a block, its author is no peer of a member, its
+            signature does not hold, or a leaf does not fit its opening.
         MalformedError: a body that does not parse.
     """
-    if not 1 <= len(batch.leaves) <= BLOCK_ENTRIES_MAX or len(batch.encoded) > BLOCK_BYTES_MAX:
-        raise NotHeldError("a batch without entries, or larger than a block")
+    check_batch_fits(batch)
     check_author(batch, rules)
     entries = tuple(_hold_entries(batch, rules.origin, first=0))
     for entry in entries:
@@ -110,19 +114,35 @@ def check_author(batch: Batch, rules: Genesis) -> None:
     peer = rules.peer(batch.author)
     if peer is None:
         raise NotHeldError("the author is no peer of a member")
-    message = batch_message(rules.origin, batch.author, batch.leaves)
+    message = batch_message(origin=rules.origin, author=batch.author, leaves=batch.leaves)
     try:
         verify(peer.batch_key, message, batch.signature)
     except VerificationError:
         raise NotHeldError("the author's signature does not hold") from None
 
 
+def check_batch_fits(batch: Batch) -> None:
+    """Return when a block with this batch alone would be within its limits.
+
+    Raises:
+        NotHeldError: it would not, and the batch could never be ordered.
+    """
+    if len(batch.leaves) > BLOCK_ENTRIES_MAX:
+        raise NotHeldError(f"{len(batch.leaves)} entries, a block has at most {BLOCK_ENTRIES_MAX}")
+    if len(batch.encoded) > BATCH_BYTES_MAX:
+        raise NotHeldError(f"{len(batch.encoded)} bytes, a block has room for {BATCH_BYTES_MAX}")
+
+
 def hold_genesis(rules: Genesis) -> HeldBlock:
-    """Block 0, which every peer derives from the genesis for itself; its one body is the genesis."""
+    """Block 0, which every peer derives for itself; its one body is the genesis."""
     block = genesis_block(rules)
-    ((batch, opening),) = ((batch, opening) for batch in block.batches for opening in batch.openings)
+    (batch,) = block.batches
     entry = HeldEntry(
-        place=Place(0), author=batch.author, leaf=batch.leaves[0], opening=opening, body=None
+        place=Place(0),
+        author=batch.author,
+        leaf=batch.leaves[0],
+        opening=batch.openings[0],
+        body=None,
     )
     return HeldBlock(block=block, entries=(entry,), recorded_outcomes=(Outcome.APPLIED,))
 

@@ -1,7 +1,7 @@
 """Invitations to a consortium and the answers to them: the first two steps of the ceremony.
 
-    invitation hash = SHA-256(lp("caretree/v1/invitation", invitation bytes))
-    join request    signed by the member key over lp("caretree/v1/join", join request bytes)
+invitation hash = SHA-256(lp("caretree/v1/invitation", invitation bytes))
+join request    signed by the member key over lp("caretree/v1/join", join request bytes)
 """
 
 import hashlib

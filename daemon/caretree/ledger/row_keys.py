@@ -89,3 +89,8 @@ def read_height(key: bytes) -> Height:
 def read_leaf_index(key: bytes) -> LeafIndex:
     """The leaf index that a key of the histories and trails ends with."""
     return LeafIndex(int.from_bytes(key[-8:], "big"))
+
+
+def read_place(key: bytes) -> Place:
+    """The place that a key of the entry tables ends with."""
+    return Place(int.from_bytes(key[-4:], "big"))

@@ -152,9 +152,7 @@ def tree_leaves(block: Block, outcomes: Sequence[Outcome]) -> list[bytes]:
     """
     entries = (leaf for batch in block.batches for leaf in batch.leaves)
     leaves = [
-        leaf
-        for leaf, outcome in zip(entries, outcomes, strict=True)
-        if outcome is Outcome.APPLIED
+        leaf for leaf, outcome in zip(entries, outcomes, strict=True) if outcome is Outcome.APPLIED
     ]
     leaves.append(seal_leaf(block))
     return leaves

@@ -131,7 +131,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedKey:
-    """An epoch key sealed to a member (80 bytes)."""
+    """An epoch key sealed to a member (82 bytes)."""
 
     member: MemberId
     sealed: bytes

@@ -43,7 +43,7 @@ def parse_tlog_proof(content: bytes) -> TlogProof:
 
     Raises:
         MalformedError: too long, lines missing, out of order or in another spelling, or a malformed
-            note.
+            checkpoint.
     """
     if len(content) > TLOG_PROOF_BYTES_MAX:
         raise MalformedError("tlog-proof", f"expected at most {TLOG_PROOF_BYTES_MAX} bytes")

@@ -5,18 +5,21 @@ so that a crash leaves all or none of them; none is no loss, for the log gives t
 """
 
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from caretree.ledger.apply import Applied, apply_block
 from caretree.ledger.blocks import block_hash, parse_block_ref
-from caretree.ledger.chain import load_held
 from caretree.ledger.genesis import Genesis
+from caretree.ledger.holding import hold_block
+from caretree.ledger.holes import is_justified
+from caretree.ledger.stored_blocks import load_block, recorded_outcomes
 from caretree.ledger.tree import TreeEdge
 from caretree.ledger.values import BlockRef, Head, HeldBlock, VoidReason
 from caretree.model.errors import FatalError
-from caretree.model.ids import LogIndex
+from caretree.model.ids import Height, LogIndex, Place
 from caretree.node.raft_log import StoredLog
 from caretree.node.stage import BlockStage
 from caretree.raft.messages import Entry, HardState
@@ -37,6 +40,14 @@ class BlockChangedError(FatalError):
         self.height = height
 
 
+class BlockMissingError(FatalError):
+    """Raft's log names a block that is not in the store."""
+
+    def __init__(self, height: int) -> None:
+        super().__init__(f"block {height} is in the log, but its bytes are not in the store")
+        self.height = height
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppliedBlock:
     """A block that took its height; `applied` says what came of its entries."""
@@ -44,6 +55,7 @@ class AppliedBlock:
     log_index: LogIndex
     held: HeldBlock
     applied: Applied
+    seconds: float  # what apply took, without its write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +97,8 @@ class Applier:
             FatalError: a row or block cannot be read, or changed since it was held.
         """
         results: list[Result] = []
-        batch = Batch()
         for entry in entries:
+            batch = Batch()
             if entry.data:
                 results.append(self._apply_block(entry, batch))
             self._log.stage_applied(batch, entry.index)
@@ -94,10 +106,10 @@ class Applier:
                 self._log.stage_hard_state(batch, hard_state)
             # One batch a block: the next block reads what this one wrote.
             self._store.write(batch, sync=False)
-            batch = Batch()
         return results
 
     def _apply_block(self, entry: Entry, batch: Batch) -> Result:
+        started = time.monotonic()
         ref = parse_block_ref(entry.data)
         held = self._held(ref)
         if block_hash(held.block.header_bytes, held.block.batches) != ref.hash:
@@ -109,8 +121,23 @@ class Applier:
         batch.rows.extend(outcome.batch.rows)
         self.head = outcome.head
         self.edge = outcome.edge
-        return AppliedBlock(log_index=entry.index, held=held, applied=outcome)
+        seconds = time.monotonic() - started
+        return AppliedBlock(log_index=entry.index, held=held, applied=outcome, seconds=seconds)
 
     def _held(self, ref: BlockRef) -> HeldBlock:
         held = self._stage.get(ref)
-        return held if held is not None else load_held(self._store, ref, self._genesis)
+        if held is not None:
+            return held
+        block = load_block(self._store, ref)
+        if block is None:
+            raise BlockMissingError(ref.height)
+
+        def allowed(height: Height, place: Place) -> bool:
+            return is_justified(self._store, height, ref.hash, place)
+
+        return hold_block(
+            block,
+            self._genesis,
+            recorded_outcomes=recorded_outcomes(self._store, ref),
+            holes_allowed=allowed,
+        )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
 
+from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.ledger.values import Actor, EntryKind, Position, Purpose, Replaces, Rule
 from caretree.model.ids import (
     GrantId,
@@ -18,14 +19,6 @@ from caretree.model.ids import (
     TimeMs,
     TreeSize,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatientIdentifier:
-    """A patient by an accepted identifier system; the value is normalised."""
-
-    system: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,19 +7,26 @@ stops the peer.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
-from caretree.ledger.certificate import Certification, SizeCertificate
+from caretree.ledger.certificate import (
+    Certification,
+    add_lines,
+    format_certified_note,
+    is_certified,
+    start_certificate,
+)
+from caretree.merkle.certificate import Certificate
+from caretree.merkle.checkpoint import Checkpoint
+from caretree.merkle.keys import SignatureType
+from caretree.merkle.lines import SignatureLine
 from caretree.model.errors import FatalError
-from caretree.model.ids import TimeMs, TreeSize
+from caretree.model.ids import Digest, MemberId, TimeMs, TreeSize
 from caretree.node.clock import Clock
-from caretree.proto.peer.v1 import peer_pb2
-
-log = structlog.get_logger()
+from caretree.telemetry.logs import Logger
+from caretree.telemetry.metrics import Metrics
 
 # Sizes of which lines are kept in memory; a slow signer may be this many blocks behind.
 SIZES_MAX: Final = 1024
@@ -41,7 +48,7 @@ class Certified:
     """The newest certified checkpoint: a signed note, and when it was certified here."""
 
     size: TreeSize
-    root: bytes
+    root: Digest
     note: bytes
     since_ms: TimeMs
 
@@ -51,56 +58,72 @@ class Certifier:
 
     def __init__(
         self,
-        certification: Certification,
+        rule: Certification,
         clock: Clock,
         *,
-        own_root: Callable[[TreeSize], bytes | None],
+        own_root: Callable[[TreeSize], Digest | None],
         newest: Certified | None,
+        metrics: Metrics,
+        log: Logger,
     ) -> None:
-        self._certification = certification
+        self._metrics = metrics
+        self._log = log
+        self._rule = rule
         self._clock = clock
         self._own_root = own_root
-        self._sizes: OrderedDict[tuple[int, bytes], SizeCertificate] = OrderedDict()
+        self._certificates: OrderedDict[Checkpoint, Certificate] = OrderedDict()
         self._newest = newest
         self._waiters: list[tuple[int, asyncio.Future[Certified]]] = []
-        self.signed_sizes: dict[int, int] = {}
+        self._signed_sizes: dict[MemberId, int] = {}
 
     @property
     def newest(self) -> Certified | None:
         """The newest certified checkpoint of a tree that is applied here."""
         return self._newest
 
-    def add(self, size: TreeSize, root: bytes, lines: tuple[str, ...]) -> peer_pb2.Signatures | None:
-        """Take lines in; the whole set to be spread when something was learnt, else None.
+    def signed_size(self, member: MemberId) -> int:
+        """The largest tree size that the member is known here to have co-signed."""
+        return self._signed_sizes.get(member, 0)
+
+    def members_signed(self, size: TreeSize) -> int:
+        """How many members are known here to have co-signed this size or a larger one."""
+        return sum(signed >= size for signed in self._signed_sizes.values())
+
+    def add(
+        self, size: TreeSize, root: Digest, lines: Iterable[SignatureLine]
+    ) -> tuple[SignatureLine, ...]:
+        """Take lines in; all lines known of this checkpoint when something was learnt, else none.
 
         Raises:
             DivergenceError: with these lines another root than the own is certified.
         """
-        key = (size, root)
-        known = self._sizes.get(key) or self._certification.empty(size, root)
-        merged = self._certification.merge(known, lines)
-        if merged.lines == known.lines:
-            return None
-        self._sizes[key] = merged
-        while len(self._sizes) > SIZES_MAX:
-            self._sizes.popitem(last=False)
-        for peer in merged.signers:
-            self.signed_sizes[peer] = max(self.signed_sizes.get(peer, 0), size)
-        if merged.certified:
-            self._note_certified(merged)
-        return peer_pb2.Signatures(
-            tree_size=size, root=root, lines=[line.text for line in merged.lines]
-        )
+        checkpoint = Checkpoint(origin=self._rule.origin, size=size, root=root)
+        known = self._certificates.get(checkpoint) or start_certificate(checkpoint)
+        merged = add_lines(known, lines, self._rule)
+        if merged.bad or merged.unknown:
+            self._log.warning(
+                "signature lines refused", bad=len(merged.bad), unknown=len(merged.unknown)
+            )
+        if merged.certificate.lines == known.lines:
+            return ()
+        self._keep(merged.certificate)
+        return self.lines(size, root)
 
-    def applied(self, size: TreeSize) -> None:
+    def lines(self, size: TreeSize, root: Digest) -> tuple[SignatureLine, ...]:
+        """All lines known of this checkpoint."""
+        checkpoint = Checkpoint(origin=self._rule.origin, size=size, root=root)
+        known = self._certificates.get(checkpoint)
+        return () if known is None else tuple(verified.line for verified in known.lines)
+
+    def applied(self, size: TreeSize, root: Digest) -> None:
         """Note that the own tree has grown to `size`: a certificate may have come before.
 
         Raises:
             DivergenceError: as for `add`.
         """
-        for certificate in list(self._sizes.values()):
-            if certificate.size == size and certificate.certified:
-                self._note_certified(certificate)
+        for certificate in tuple(self._certificates.values()):
+            if certificate.checkpoint.size == size:
+                self._note_certified(certificate, own_root=root)
 
     async def wait(self, size: int) -> Certified:
         """The first certified checkpoint of a tree of at least `size` leaves."""
@@ -113,20 +136,39 @@ class Certifier:
         finally:
             self._waiters = [each for each in self._waiters if each[1] is not waiter]
 
-    def _note_certified(self, certificate: SizeCertificate) -> None:
-        own = self._own_root(certificate.size)
-        if own is None:
-            return  # not applied here yet; looked at again when it is
-        if own != certificate.root:
-            raise DivergenceError(certificate.size)
-        if self._newest is not None and self._newest.size > certificate.size:
+    def _keep(self, certificate: Certificate) -> None:
+        checkpoint = certificate.checkpoint
+        self._certificates[checkpoint] = certificate
+        while len(self._certificates) > SIZES_MAX:
+            self._certificates.popitem(last=False)
+        own_root = self._own_root(checkpoint.size)
+        for verified in certificate.lines:
+            if verified.key.signature_type is SignatureType.COSIGNATURE:
+                member = self._rule.member(verified.key)
+                signed = max(self._signed_sizes.get(member, 0), checkpoint.size)
+                self._signed_sizes[member] = signed
+        if own_root is not None:
+            self._note_certified(certificate, own_root=own_root)
+
+    def _note_certified(self, certificate: Certificate, *, own_root: Digest) -> None:
+        checkpoint = certificate.checkpoint
+        if not is_certified(certificate, self._rule):
+            return
+        if own_root != checkpoint.root:
+            self._metrics.diverged()
+            raise DivergenceError(checkpoint.size)
+        if self._newest is not None and self._newest.size > checkpoint.size:
             return
         self._newest = Certified(
-            size=certificate.size,
-            root=certificate.root,
-            note=certificate.note(),
+            size=checkpoint.size,
+            root=checkpoint.root,
+            note=format_certified_note(certificate, self._rule),
             since_ms=self._clock.now_ms(),
         )
+        self._metrics.certified(tree_size=checkpoint.size, timestamp_s=self._newest.since_ms / 1000)
+        self._metrics.cosignatures(
+            held=self.members_signed(checkpoint.size), quorum=self._rule.quorum
+        )
         for size, waiter in self._waiters:
-            if size <= certificate.size and not waiter.done():
+            if size <= checkpoint.size and not waiter.done():
                 waiter.set_result(self._newest)

@@ -5,39 +5,41 @@ inbox; between two awaits here the state is consistent.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import structlog
-
 from caretree.ledger.blocks import encode_block_ref, parse_block_ref
-from caretree.ledger.chain import store_block
-from caretree.ledger.genesis import Genesis
-from caretree.ledger.holding import HeldBatch
+from caretree.ledger.stored_blocks import store_block
 from caretree.ledger.values import HeldBlock
 from caretree.model.errors import RejectedError
-from caretree.model.ids import LogIndex, PeerId, TimeMs, TreeSize, show_peer_id
+from caretree.model.ids import Digest, LogIndex, PeerId, TimeMs, TreeSize, show_peer_id
 from caretree.node.applier import AppliedBlock, Applier, Result, VoidBlock
-from caretree.node.disk import Disk, watermark_of_log, watermark_of_signature
-from caretree.node.observer import Observer
-from caretree.node.pool import Pool
+from caretree.node.disk import (
+    Disk,
+    LastRow,
+    watermark_of_log,
+    watermark_of_row,
+    watermark_of_signature,
+)
+from caretree.node.pool import HeldBatch, Pool
 from caretree.node.raft_log import StoredLog, row_hash
 from caretree.node.stage import BlockStage
 from caretree.raft.core import Role
 from caretree.raft.errors import DroppedError
-from caretree.raft.messages import NO_PEER, Entry, HardState, Message
+from caretree.raft.messages import NO_PEER, NO_TERM, Entry, HardState, Message
 from caretree.raft.rawnode import RawNode
 from caretree.raft.ready import Ready
 from caretree.storage.ports import Batch
-
-log = structlog.get_logger()
+from caretree.telemetry.logs import Logger
+from caretree.telemetry.metrics import FsyncTarget, Metrics
 
 # Ticks that may wait while a write takes long: enough to notice, too few to end a term by itself.
 WAITING_TICKS_MAX: Final = 4
 INBOX_MESSAGES_MAX: Final = 1024
-SYNC_SLOW_S: Final = 0.5
 
 
 class Outlet(Protocol):
@@ -51,7 +53,7 @@ class Outlet(Protocol):
 class Followers(Protocol):
     """Who is told of what the loop did, on the loop's thread."""
 
-    def on_leader(self, lead: PeerId, *, own_leads: bool) -> None:
+    def on_leader(self, lead: PeerId) -> None:
         """Another leader, or none (NO_PEER)."""
         ...
 
@@ -59,7 +61,7 @@ class Followers(Protocol):
         """A block was applied, or is void."""
         ...
 
-    def on_signed(self, size: TreeSize, root: bytes) -> None:
+    def on_signed(self, size: TreeSize, root: Digest) -> None:
         """(size, root) is durable in the watermark: this peer may sign it now."""
         ...
 
@@ -74,11 +76,11 @@ class Parts:
     stage: BlockStage
     applier: Applier
     pool: Pool
-    genesis: Genesis
     own: PeerId
     outlet: Outlet
     followers: Followers
-    observer: Observer
+    metrics: Metrics
+    logger: Logger
     block_time: Callable[[], TimeMs]
 
 
@@ -97,6 +99,8 @@ class Consensus:
         self._reads_confirmed: list[tuple[LogIndex, bytes]] = []
         self._hard_state_unsaved: HardState | None = None
         self._lead = NO_PEER
+        self._applied_term = NO_TERM
+        self._in_flight_term = NO_TERM
 
     # What others hand in.
 
@@ -125,7 +129,7 @@ class Consensus:
         return taken
 
     async def read_barrier(self, context: bytes) -> None:
-        """Return once all that was committed before this call is applied here (Raft 6.4, ReadIndex).
+        """Return once all that was committed before this call is applied here (Raft 6.4).
 
         Raises:
             DroppedError: no leader is known.
@@ -195,26 +199,23 @@ class Consensus:
             try:
                 raft.step(message)
             except RejectedError as error:
-                log.warning("raft message refused", peer=show_peer_id(message.sender), why=str(error))
+                self._parts.logger.warning(
+                    "raft message refused", peer=show_peer_id(message.sender), why=str(error)
+                )
         self._space.set()
         while self._waiting_ticks > 0:
             self._waiting_ticks -= 1
             raft.tick()
 
     def _draft(self) -> None:
-        """Propose the next block when the last log row, whatever it is, has been applied."""
+        """Propose the next block when the one before it has been applied."""
         parts = self._parts
-        if not self.leads or len(parts.pool) == 0:
+        term = parts.raft.term
+        # The empty entry of the own term is applied, and no block is under way: the tree that this
+        # one extends is not speculative (ARCHITECTURE section 5).
+        if not self.leads or self._applied_term != term or self._in_flight_term == term:
             return
-        status = parts.raft.basic_status()
-        last = parts.raft.last_index
-        # The empty entry of the own term is applied, and nothing is under way: the tree that the
-        # block extends is not speculative (ARCHITECTURE section 5).
-        if status.applied != last or parts.raft.term_at(last) != status.term:
-            return
-        held = parts.pool.draft(
-            parts.applier.head, now_ms=parts.block_time(), leader=parts.own, genesis=parts.genesis
-        )
+        held = parts.pool.draft(parts.applier.head, now_ms=parts.block_time(), leader=parts.own)
         if held is None:
             return
         ref = parts.stage.put(held)
@@ -222,6 +223,8 @@ class Consensus:
             parts.raft.propose(encode_block_ref(ref), payload_bytes=len(held.block.encoded))
         except DroppedError:
             parts.stage.drop(ref)
+        else:
+            self._in_flight_term = term
 
     async def _handle(self, ready: Ready) -> None:
         parts = self._parts
@@ -237,13 +240,16 @@ class Consensus:
         self._reads_confirmed.extend((state.index, state.context) for state in ready.read_states)
 
     def _note_leader(self, lead: PeerId) -> None:
+        changed = lead not in (self._lead, NO_PEER)
         if lead != self._lead:
             self._lead = lead
-            log.info("leader", peer=show_peer_id(lead) if lead != NO_PEER else None)
+            self._parts.logger.info("leader", peer=show_peer_id(lead) if lead != NO_PEER else None)
         if not self.leads:
             self._parts.pool.clear()
-        self._parts.observer.leader(lead, own_leads=self.leads)
-        self._parts.followers.on_leader(lead, own_leads=self.leads)
+        self._parts.metrics.leadership_changed(
+            is_leader=self.leads, has_leader=lead != NO_PEER, new_leader=changed
+        )
+        self._parts.followers.on_leader(lead)
 
     async def _persist(self, ready: Ready) -> None:
         if ready.hard_state is not None:
@@ -274,24 +280,27 @@ class Consensus:
         if state is not None:
             parts.log.stage_hard_state(batch, state)
         mark = parts.disk.watermark.read()
-        row = (mark.last_term, mark.last_index, mark.last_hash)
+        row: LastRow = (mark.last_term, mark.last_index, mark.last_hash)
         if entries:
             row = (entries[-1].term, entries[-1].index, row_hash(entries[-1]))
         raised = watermark_of_log(mark, parts.log.hard_state(), row)
-        # A tail replaced by rows of smaller terms makes the log shorter: say so before it is.
-        shorter = row[:2] < (mark.last_term, mark.last_index)
-        if shorter:
-            parts.disk.watermark.write(raised)
-        with parts.observer.sync_timer("log"):
+        if row[:2] < (mark.last_term, mark.last_index):
+            # A tail replaced by rows of smaller terms makes the log shorter: say so before it is.
+            # The term and vote stay as they are until the store has the new ones.
+            parts.disk.watermark.write(watermark_of_row(mark, row))
+        with self._timed(FsyncTarget.LOG):
             parts.disk.store.write(batch, sync=True)
-        if not shorter and raised != mark:
-            with parts.observer.sync_timer("watermark"):
+        if raised != parts.disk.watermark.read():
+            with self._timed(FsyncTarget.WATERMARK):
                 parts.disk.watermark.write(raised)
 
     async def _apply(self, entries: Sequence[Entry]) -> None:
         parts = self._parts
         state, self._hard_state_unsaved = self._hard_state_unsaved, None
         results = await parts.disk.run(self._apply_and_mark, entries, state)
+        self._applied_term = entries[-1].term
+        if results:
+            self._in_flight_term = NO_TERM
         for result in results:
             self._note_result(result)
         last = next((each for each in reversed(results) if isinstance(each, AppliedBlock)), None)
@@ -299,15 +308,13 @@ class Consensus:
             head = last.applied.head
             parts.followers.on_signed(head.tree_size, head.root)
 
-    def _apply_and_mark(
-        self, entries: Sequence[Entry], state: HardState | None
-    ) -> list[Result]:
+    def _apply_and_mark(self, entries: Sequence[Entry], state: HardState | None) -> list[Result]:
         parts = self._parts
         results = parts.applier.apply(entries, state)
         if any(isinstance(each, AppliedBlock) for each in results):
             head = parts.applier.head
             mark = parts.disk.watermark.read()
-            with parts.observer.sync_timer("watermark"):
+            with self._timed(FsyncTarget.WATERMARK):
                 parts.disk.watermark.write(watermark_of_signature(mark, head.tree_size, head.root))
         return results
 
@@ -317,14 +324,19 @@ class Consensus:
         for batch in block.batches:
             parts.pool.remove(batch.signature)
         if isinstance(result, VoidBlock):
-            log.error(
+            parts.logger.error(
                 "void block",
                 height=block.header.height,
                 leader=show_peer_id(block.header.leader),
                 why=result.reason.value,
             )
-        parts.observer.result(result)
         parts.followers.on_result(result)
+
+    @contextmanager
+    def _timed(self, target: FsyncTarget) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self._parts.metrics.fsynced(target, seconds=time.monotonic() - started)
 
     def _answer_reads(self) -> None:
         applied = self._parts.raft.basic_status().applied

@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-from caretree.model.ids import TreeSize
+from caretree.model.ids import Digest, LogIndex, Term, TreeSize
 from caretree.raft.messages import NO_PEER, HardState
 from caretree.storage.ports import KeyValue
 from caretree.storage.watermark import Watermark, WatermarkFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# The last log row: its term, its log index, its identifying hash.
+LastRow = tuple[Term, LogIndex, bytes]
 
 
 class Disk:
@@ -28,7 +31,7 @@ class Disk:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="caretree-disk")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do `work` on the writer thread. Once handed over it is done, whatever becomes of the caller."""
+        """Do `work` on the writer thread; once handed over it is done, whoever waits for it."""
         future = self._thread.submit(work, *args, **kwargs)
         return await asyncio.shield(asyncio.wrap_future(future))
 
@@ -39,21 +42,18 @@ class Disk:
         self.store.close()
 
 
-def watermark_of_log(
-    mark: Watermark, state: HardState, last_row: tuple[int, int, bytes]
-) -> Watermark:
-    """The watermark once the log ends in `last_row` (term, log index, hash) under `state`."""
+def watermark_of_row(mark: Watermark, last_row: LastRow) -> Watermark:
+    """The watermark of a log that ends in `last_row`; term and vote as they are."""
     term, index, digest = last_row
-    return replace(
-        mark,
-        last_index=index,
-        last_term=term,
-        last_hash=digest,
-        term=state.term,
-        vote=state.vote if state.vote != NO_PEER else None,
-    )
+    return replace(mark, last_index=index, last_term=term, last_hash=digest)
 
 
-def watermark_of_signature(mark: Watermark, size: TreeSize, root: bytes) -> Watermark:
+def watermark_of_log(mark: Watermark, state: HardState, last_row: LastRow) -> Watermark:
+    """The watermark of a log that ends in `last_row`, under the term and vote of `state`."""
+    vote = state.vote if state.vote != NO_PEER else None
+    return replace(watermark_of_row(mark, last_row), term=state.term, vote=vote)
+
+
+def watermark_of_signature(mark: Watermark, size: TreeSize, root: Digest) -> Watermark:
     """The watermark before a signature over (size, root) leaves."""
     return replace(mark, signed_size=size, signed_root=root)

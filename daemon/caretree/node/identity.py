@@ -8,7 +8,6 @@ that one member's authority cannot speak for another.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import grpc
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from caretree.config.values import TlsFiles
 from caretree.ledger.genesis import Genesis
 from caretree.model.errors import MalformedError
 from caretree.model.ids import MemberId, PeerId, parse_member_id, parse_name, parse_peer_id
@@ -113,14 +113,6 @@ def server_name(genesis: Genesis, peer: PeerId) -> str:
     return f"{peer:016x}.{known.member}.{genesis.consortium}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsPaths:
-    """A peer's certificate and key, PEM files."""
-
-    certificate: Path
-    key: Path
-
-
 def trusted_authorities(genesis: Genesis) -> bytes:
     """All members' certificate authorities, PEM."""
     return b"".join(
@@ -129,7 +121,7 @@ def trusted_authorities(genesis: Genesis) -> bytes:
     )
 
 
-def server_credentials(tls: TlsPaths, genesis: Genesis) -> grpc.ServerCredentials:
+def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredentials:
     """Credentials of mutual TLS; the files are read again when they change.
 
     Raises:
@@ -138,7 +130,7 @@ def server_credentials(tls: TlsPaths, genesis: Genesis) -> grpc.ServerCredential
     authorities = trusted_authorities(genesis)
 
     def load() -> grpc.ServerCertificateConfiguration:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        pair = (tls.peer_key.read_bytes(), tls.peer_certificate.read_bytes())
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
 
     held = (_stamp(tls), load())
@@ -153,12 +145,12 @@ def server_credentials(tls: TlsPaths, genesis: Genesis) -> grpc.ServerCredential
     return grpc.dynamic_ssl_server_credentials(held[1], fetch, require_client_authentication=True)
 
 
-def _stamp(tls: TlsPaths) -> tuple[int, int]:
-    return tls.certificate.stat().st_mtime_ns, tls.key.stat().st_mtime_ns
+def _stamp(tls: TlsFiles) -> tuple[int, int]:
+    return tls.peer_certificate.stat().st_mtime_ns, tls.peer_key.stat().st_mtime_ns
 
 
 def channel_credentials(
-    tls: TlsPaths, genesis: Genesis, member: MemberId
+    tls: TlsFiles, genesis: Genesis, member: MemberId
 ) -> grpc.ChannelCredentials:
     """Credentials to call a peer of `member`: its authority alone is trusted.
 
@@ -170,6 +162,6 @@ def channel_credentials(
     authority = x509.load_der_x509_certificate(founded.ca_certificate)
     return grpc.ssl_channel_credentials(
         root_certificates=authority.public_bytes(Encoding.PEM),
-        private_key=tls.key.read_bytes(),
-        certificate_chain=tls.certificate.read_bytes(),
+        private_key=tls.peer_key.read_bytes(),
+        certificate_chain=tls.peer_certificate.read_bytes(),
     )

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 import grpc
-import structlog
+from typing_extensions import override
 
+from caretree.config.values import TlsFiles
 from caretree.ledger.genesis import FIRST_MEMBERSHIP_EPOCH, Genesis
 from caretree.model.ids import PeerId, show_peer_id
 from caretree.model.limits import PEER_MESSAGE_BYTES_MAX
 from caretree.model.reasons import CallError
-from caretree.node.identity import PeerIdentity, TlsPaths, authenticate, server_credentials
+from caretree.node.identity import PeerIdentity, authenticate, server_credentials
 from caretree.node.transport import LostMessageError, Receiver
 from caretree.proto.peer.v1 import peer_pb2, peer_pb2_grpc
-
-log = structlog.get_logger()
+from caretree.telemetry.logs import Logger
 
 SERVER_OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
@@ -34,13 +34,17 @@ Context = grpc.aio.ServicerContext[Requests, AsyncIterator[peer_pb2.DeliverRespo
 class PeerServicer(peer_pb2_grpc.PeerServiceServicer):
     """Serves `peer.v1.PeerService`."""
 
-    def __init__(self, genesis: Genesis, own: PeerId, receiver: Receiver, *, version: str) -> None:
+    def __init__(
+        self, genesis: Genesis, own: PeerId, receiver: Receiver, *, version: str, log: Logger
+    ) -> None:
         self._genesis = genesis
         self._own = own
         self._receiver = receiver
         self._version = version
+        self._log = log
 
-    async def Deliver(  # noqa: N802 (gRPC method name)
+    @override
+    async def Deliver(
         self, request_iterator: Requests, context: Context
     ) -> AsyncIterator[peer_pb2.DeliverResponse]:
         """Take in a peer's messages until the stream ends."""
@@ -64,7 +68,7 @@ class PeerServicer(peer_pb2_grpc.PeerServiceServicer):
             try:
                 await self._receiver.receive(sender, request)
             except LostMessageError as error:
-                log.warning(
+                self._log.warning(
                     "message dropped, stream ended", peer=show_peer_id(sender), why=str(error)
                 )
                 await context.abort(grpc.StatusCode.DATA_LOSS, "a message did not fit")
@@ -83,7 +87,7 @@ class PeerServicer(peer_pb2_grpc.PeerServiceServicer):
 
 
 def build_peer_server(
-    servicer: PeerServicer, *, listen: str, tls: TlsPaths, genesis: Genesis
+    servicer: PeerServicer, *, listen: str, tls: TlsFiles, genesis: Genesis
 ) -> grpc.aio.Server:
     """A server on the peer port.
 

@@ -7,13 +7,13 @@ named a peer of the genesis.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import grpc
-import structlog
 
+from caretree.config.values import TlsFiles
 from caretree.ledger.blocks import parse_block_ref
 from caretree.ledger.genesis import FIRST_MEMBERSHIP_EPOCH, Genesis
 from caretree.ledger.members import Peer
@@ -21,12 +21,11 @@ from caretree.ledger.values import BlockRef
 from caretree.model.ids import PeerId, show_peer_id
 from caretree.model.limits import PEER_MESSAGE_BYTES_MAX
 from caretree.node.clock import Clock
-from caretree.node.identity import TlsPaths, channel_credentials, server_name
+from caretree.node.identity import channel_credentials, server_name
 from caretree.node.peer_codec import encode_raft
 from caretree.proto.peer.v1 import peer_pb2, peer_pb2_grpc
 from caretree.raft.messages import Message, MessageType
-
-log = structlog.get_logger()
+from caretree.telemetry.logs import Logger
 
 QUEUE_MESSAGES_MAX: Final = 1024
 QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -63,12 +62,13 @@ class LinkContext:
 
     genesis: Genesis
     own: PeerId
-    tls: TlsPaths
+    tls: TlsFiles
     clock: Clock
     blocks: BlockSource
     version: str
     ledger_version_max: int
     jitter: Callable[[int], int]
+    log: Logger
 
 
 class PeerLink:
@@ -112,7 +112,9 @@ class PeerLink:
                 await self._stream()
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
                 code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else "CLOSED"
-                log.info("peer link down", peer=show_peer_id(self._peer.peer), code=code)
+                self._context.log.info(
+                    "peer link down", peer=show_peer_id(self._peer.peer), code=code
+                )
             self.connected = False
             self._clear()
             self._unreachable(self._peer.peer)
@@ -139,9 +141,9 @@ class PeerLink:
             if not isinstance(answer, peer_pb2.DeliverResponse):
                 raise asyncio.InvalidStateError
             self.connected = True
-            log.info("peer link up", peer=show_peer_id(peer.peer))
+            self._context.log.info("peer link up", peer=show_peer_id(peer.peer))
             # A read that ends tells of a broken stream even while there is nothing to write.
-            ended = asyncio.ensure_future(call.read())
+            ended = asyncio.ensure_future(_read_to_end(call))
             try:
                 await self._write_all(call, ended)
             finally:
@@ -151,15 +153,13 @@ class PeerLink:
     async def _write_all(
         self,
         call: "grpc.aio.StreamStreamCall[peer_pb2.DeliverRequest, peer_pb2.DeliverResponse]",
-        ended: "asyncio.Future[object]",
+        ended: "asyncio.Task[None]",
     ) -> None:
         sent: OrderedDict[BlockRef, None] = OrderedDict()
         while not ended.done():
             if not self._queue:
                 self._filled.clear()
-                filled = asyncio.ensure_future(self._filled.wait())
-                await asyncio.wait({filled, ended}, return_when=asyncio.FIRST_COMPLETED)
-                filled.cancel()
+                await self._filled_or(ended)
                 continue
             request, refs = self._queue.popleft()
             self._queued_bytes -= request.ByteSize()
@@ -172,6 +172,10 @@ class PeerLink:
                         sent.popitem(last=False)
             request.clock_ms = self._context.clock.now_ms()
             await call.write(request)
+
+    async def _filled_or(self, ended: "asyncio.Task[None]") -> None:
+        ended.add_done_callback(lambda _: self._filled.set())
+        await self._filled.wait()
 
     def _greeting(self) -> peer_pb2.DeliverRequest:
         context = self._context
@@ -211,9 +215,7 @@ class Transport:
     ) -> None:
         self._context = context
         self._links = {
-            peer.peer: PeerLink(
-                context, peer, addresses[peer.peer], unreachable=unreachable
-            )
+            peer.peer: PeerLink(context, peer, addresses[peer.peer], unreachable=unreachable)
             for peer in context.genesis.peers
             if peer.peer != context.own
         }
@@ -238,11 +240,13 @@ class Transport:
             refs = tuple(parse_block_ref(entry.data) for entry in message.entries if entry.data)
         link.send(self._request(raft=encode_raft(message)), refs)
 
-    def send_batch(self, to: PeerId, batch: bytes) -> None:
-        """Hand a batch to the leader."""
-        if to in self._links:
-            encoded = peer_pb2.BatchBytes(batch=batch)
-            self._links[to].send(self._request(batch=encoded))
+    def send_batch(self, to: PeerId, batch: bytes) -> bool:
+        """Hand a batch to the leader; False when no stream to it stands."""
+        if not self.connected(to):
+            return False
+        encoded = peer_pb2.BatchBytes(batch=batch)
+        self._links[to].send(self._request(batch=encoded))
+        return True
 
     def send_batch_refused(self, to: PeerId, signature: bytes, *, retry_after_ms: int) -> None:
         """Tell the author that its batch will not be ordered now."""
@@ -278,6 +282,13 @@ class Transport:
         )
 
 
+async def _read_to_end(
+    call: "grpc.aio.StreamStreamCall[peer_pb2.DeliverRequest, peer_pb2.DeliverResponse]",
+) -> None:
+    async for _ in call:
+        pass  # after its greeting the other side says nothing
+
+
 class Receiver(Protocol):
     """Takes in what other peers say."""
 
@@ -292,6 +303,3 @@ class Receiver(Protocol):
 
 class LostMessageError(Exception):
     """What was received does not fit; the sender's stream is ended and begins anew."""
-
-
-Requests = AsyncIterator[peer_pb2.DeliverRequest]

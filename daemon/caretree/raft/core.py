@@ -134,8 +134,7 @@ class Raft:
         )
         # Sent as soon as nothing about term or vote waits to be written; see Ready.
         self.messages: list[Message] = []
-        # Sent, or stepped here when addressed to this peer, once all that is unstable now is
-        # durable.
+        # Sent, or stepped here if for this peer, once all that is unstable now is durable.
         self.messages_after_persist: list[Message] = []
         # Handed out with the next Ready.
         self.read_states: list[ReadState] = []

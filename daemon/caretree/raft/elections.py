@@ -52,7 +52,7 @@ def _campaign(raft: Raft, kind: Campaign) -> None:
     else:
         _become_candidate(raft)
         request, response, term = MessageType.VOTE, MessageType.VOTE_RESP, raft.term
-    last = raft.log.last_id()
+    last, committed = raft.log.last_id(), raft.log.committed_id()
     for peer in sorted(raft.tracker.config.voters.peers):
         if peer == raft.peer:
             # The own vote counts once it is durable, like any other.
@@ -66,6 +66,8 @@ def _campaign(raft: Raft, kind: Campaign) -> None:
                 term=term,
                 index=last.index,
                 log_term=last.term,
+                commit=committed.index,
+                commit_term=committed.term,
                 leader_transfer=kind is Campaign.TRANSFER,
             )
         )
@@ -130,14 +132,53 @@ def handle_vote_request(raft: Raft, message: Message) -> None:
 
 
 def refuse_vote(raft: Raft, message: Message, response: MessageType) -> None:
-    """Answer that the vote is not granted, in the own term."""
+    """Answer that the vote is not granted, in the own term; and exchange what is committed."""
+    committed = raft.log.committed_id()
     raft.send(
-        Message(type=response, sender=raft.peer, to=message.sender, term=raft.term, reject=True)
+        Message(
+            type=response,
+            sender=raft.peer,
+            to=message.sender,
+            term=raft.term,
+            reject=True,
+            commit=committed.index,
+            commit_term=committed.term,
+        )
     )
+    learn_commit(raft, message)
+
+
+def learn_commit(raft: Raft, message: Message) -> None:
+    """Commit what the other side of a vote knows to be committed, if this log holds it.
+
+    Without this a group could wait for ever, for a configuration is in force only once applied:
+
+    1. a leader commits a change, applies it, and is gone before all others hear of that;
+    2. who heard of it and may campaign now is refused, for some log goes on further than its own;
+    3. who has that log does not campaign: by the configuration it knows it is no voter.
+    """
+    if raft.role is Role.LEADER or message.commit <= raft.log.committed:
+        return
+    if not raft.log.matches(message.commit, message.commit_term):
+        return
+    raft.log.commit_to(message.commit)
+    if raft.role is not Role.FOLLOWER and raft.log.has_unapplied_conf_change():
+        # Votes would go on being counted in a configuration that is no longer in force.
+        become_follower(raft, raft.term, NO_PEER)
+
+
+def handle_late_refusal(raft: Raft, message: Message) -> None:
+    """As a follower by now, take from a refusal what is committed."""
+    if message.reject:
+        learn_commit(raft, message)
 
 
 def handle_vote_response(raft: Raft, message: Message) -> None:
     """Count an answer to the running campaign."""
+    if message.reject:
+        learn_commit(raft, message)
+        if raft.role is Role.FOLLOWER:
+            return
     result = raft.tracker.record_vote(message.sender, granted=not message.reject)
     match result:
         case VoteResult.WON if raft.role is Role.PRE_CANDIDATE:

@@ -91,11 +91,11 @@ class RaftConfigError(RejectedError):
 
 
 class TruncationRefusedError(FatalError):
-    """A leader asked to replace an entry committed here (Raft 5.4): it lies, or a log was lost."""
+    """A leader contradicts an entry committed here (Raft 5.4.3): it lies, or a log was lost."""
 
     def __init__(self, *, conflict: LogIndex, committed: LogIndex, sender: PeerId) -> None:
         super().__init__(
-            f"peer {sender:016x} asks to replace log index {conflict}; committed: {committed}"
+            f"peer {sender:016x} contradicts log index {conflict}, committed to {committed}"
         )
         self.conflict = conflict
         self.committed = committed

@@ -1,6 +1,6 @@
 """What a follower does with its leader's appends, heartbeats and snapshots."""
 
-from caretree.model.ids import LogIndex
+from caretree.model.ids import LogIndex, Term
 from caretree.raft import confchange, membership
 from caretree.raft.core import Raft
 from caretree.raft.errors import TruncationRefusedError
@@ -13,6 +13,8 @@ def handle_append(raft: Raft, message: Message) -> None:
     Raises:
         TruncationRefusedError: a committed entry would be replaced.
     """
+    if message.index <= raft.log.committed:
+        _require_agreement(raft, message)
     if message.index < raft.log.committed:
         # Committed entries are the same everywhere (Raft 5.4.3): the leader may go on from there.
         _acknowledge(raft, message, raft.log.committed)
@@ -22,17 +24,29 @@ def handle_append(raft: Raft, message: Message) -> None:
         _reject(raft, message)
 
 
+def _require_agreement(raft: Raft, message: Message) -> None:
+    # The leader of a term holds all that was committed before it (Raft 5.4.3). One that holds
+    # something else at a committed index would have this log truncated there sooner or later.
+    _require_same(raft, message, message.index, message.log_term)
+    for entry in message.entries:
+        if entry.index > raft.log.committed:
+            break
+        _require_same(raft, message, entry.index, entry.term)
+
+
+def _require_same(raft: Raft, message: Message, index: LogIndex, term: Term) -> None:
+    own = raft.log.term(index)
+    if own is not None and own != term:
+        raise TruncationRefusedError(
+            conflict=index, committed=raft.log.committed, sender=message.sender
+        )
+
+
 def _append(raft: Raft, message: Message) -> None:
-    # Only what this message proved is acknowledged or committed, not what else the log may hold
-    # above.
+    # Only what this message proved is acknowledged or committed, not what else the log may hold.
     proved = LogIndex(message.index + len(message.entries))
     place = raft.log.find_conflict(message.entries)
     if place is not None:
-        conflict = message.entries[place].index
-        if conflict <= raft.log.committed:
-            raise TruncationRefusedError(
-                conflict=conflict, committed=raft.log.committed, sender=message.sender
-            )
         raft.log.append(message.entries[place:])
     raft.log.commit_to(min(message.commit, proved))
     _acknowledge(raft, message, proved)
@@ -87,9 +101,15 @@ def handle_heartbeat(raft: Raft, message: Message) -> None:
 
 
 def handle_snapshot(raft: Raft, message: Message) -> None:
-    """Replace the log by a snapshot if that brings news, and say how far the log goes."""
+    """Replace the log by a snapshot if that brings news, and say how far the log goes.
+
+    Raises:
+        TruncationRefusedError: the snapshot contradicts a committed entry.
+    """
     snapshot = message.snapshot
     assert snapshot is not None
+    if snapshot.index <= raft.log.committed:
+        _require_same(raft, message, snapshot.index, snapshot.term)
     restored = _restore(raft, snapshot)
     _acknowledge(raft, message, raft.log.last_index() if restored else raft.log.committed)
 
@@ -97,15 +117,12 @@ def handle_snapshot(raft: Raft, message: Message) -> None:
 def _restore(raft: Raft, snapshot: SnapshotMeta) -> bool:
     if snapshot.index <= raft.log.committed:
         return False
-    state = snapshot.conf_state
-    # A voter that becomes a learner stands among the outgoing ones too.
-    if raft.peer not in {*state.voters, *state.learners, *state.voters_outgoing}:
-        return False
     if raft.log.matches(snapshot.index, snapshot.term):
         # Everything up to the snapshot is here already.
         raft.log.commit_to(snapshot.index)
         return False
-    restored = confchange.restore(state)
+    # A peer that was added after the snapshot is not in its configuration, and needs it too.
+    restored = confchange.restore(snapshot.conf_state)
     raft.log.restore(snapshot)
     membership.switch(raft, restored)
     return True

@@ -46,7 +46,13 @@ class RaftLog:
 
     def last_id(self) -> EntryId:
         """The last entry, or what came before an empty log."""
-        index = self.last_index()
+        return self._id(self.last_index())
+
+    def committed_id(self) -> EntryId:
+        """The last entry known to be committed, or what came before the log."""
+        return self._id(self.committed)
+
+    def _id(self, index: LogIndex) -> EntryId:
         term = self.term(index)
         assert term is not None
         return EntryId(index=index, term=term)

@@ -51,6 +51,11 @@ def _lead_on(raft: Raft) -> None:
 def applied_to(raft: Raft, index: LogIndex) -> None:
     """Note that all up to `index` is applied; a leader may then leave the joint configuration."""
     raft.log.applied_to(max(index, raft.log.applied))
+    leave_joint_if_due(raft)
+
+
+def leave_joint_if_due(raft: Raft) -> None:
+    """As leader, leave a joint configuration that is applied and shall not stay."""
     if (
         raft.role is Role.LEADER
         and raft.tracker.config.auto_leave
@@ -58,8 +63,7 @@ def applied_to(raft: Raft, index: LogIndex) -> None:
         and raft.transferee == NO_PEER
         and raft.peer in raft.tracker.progress
     ):
-        # Without content it is never refused for its size. While leadership is handed on it waits
-        # for the next entry applied, here or at the next leader.
+        # Without content it is never refused for its size.
         entry = next_entry(raft, EntryType.CONF_CHANGE, b"", payload_bytes=0)
         append(raft, entry)
         raft.pending_conf_index = entry.index

@@ -166,12 +166,14 @@ class Message:
     index: LogIndex = NO_INDEX
     log_term: Term = NO_TERM
     entries: tuple[Entry, ...] = ()
+    # What the sender knows to be committed. A leader tells it; so do vote requests and
+    # refusals, for which `commit_term` is the term of the entry there.
     commit: LogIndex = NO_INDEX
+    commit_term: Term = NO_TERM
     reject: bool = False
     # APP_RESP with `reject`: the highest index at which the logs may agree.
     reject_hint: LogIndex = NO_INDEX
-    # HEARTBEAT and its answer: which reads it confirms. READ_INDEX and its answer: the reader's own
-    # words.
+    # HEARTBEAT and its answer: which reads it confirms. READ_INDEX and its answer: the reader's.
     context: bytes = b""
     snapshot: SnapshotMeta | None = None
     # VOTE: asked for by the leader itself, so that its followers need not protect it.

@@ -66,7 +66,7 @@ class RawNode:
         Raises:
             MalformedMessageError: no correct peer sends it; it was dropped.
             UnknownPeerError: an answer from outside the configuration; it was dropped.
-            TruncationRefusedError: a committed entry would be replaced. The peer must stop.
+            TruncationRefusedError: a leader contradicts a committed entry. The peer must stop.
             LogLostError: the leader knows of entries here that are gone. The peer must stop.
         """
         check_message(message, peer=self._raft.peer)
@@ -133,7 +133,11 @@ class RawNode:
         replication.report_unreachable(self._raft, peer)
 
     def report_snapshot(self, peer: PeerId, *, arrived: bool) -> None:
-        """Note what became of a snapshot that was sent to `peer`."""
+        """Note what became of a snapshot that was sent to `peer`.
+
+        Due for every SNAP message that was handed out: nothing else is sent to `peer` before, or
+        until it acknowledges a log that this one continues.
+        """
         replication.report_snapshot(self._raft, peer, arrived=arrived)
 
     # Output.

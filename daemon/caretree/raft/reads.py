@@ -67,8 +67,7 @@ def release_postponed(raft: Raft) -> None:
     """Let the reads go on that waited for an entry of the own term to be committed."""
     if not raft.postponed_reads or not _own_term_committed(raft):
         return
-    # What is committed now includes all that any earlier leader committed, which was not known
-    # before.
+    # Only now is it known that all is committed here that any earlier leader committed.
     reads = [
         PendingRead(reader=read.reader, context=read.context, index=raft.log.committed)
         for read in raft.postponed_reads

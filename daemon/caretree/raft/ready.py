@@ -24,14 +24,13 @@ class Ready:
 
     1. `messages_now` may leave at once, also while 2 is under way.
     2. `hard_state`, `entries` and `snapshot` are written as one, durably if `must_sync`. A snapshot
-    comes
-       without entries and replaces the log; entries replace what was stored at their indexes and
-       above. If the write fails the peer stops: nothing is retried, nothing below is done.
+       comes without entries and replaces the log; entries replace what was stored at their indexes
+       and above. If the write fails the peer stops: nothing is retried, nothing below is done.
     3. `messages_after_persist` leave.
     4. `snapshot`, then `committed_entries`, are applied; for each change of the configuration among
        them that is in force, `RawNode.apply_conf_change` is called.
     5. `RawNode.advance` is called. Until then there is no other Ready, though messages and ticks
-    may come in.
+       may come in.
 
     At any time `soft_state` is noted and `read_states` answered, once what they name is applied.
     """

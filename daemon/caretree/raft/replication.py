@@ -138,8 +138,7 @@ def _handle_rejection(raft: Raft, message: Message, progress: Progress) -> None:
 def _handle_acknowledgement(raft: Raft, message: Message, progress: Progress) -> None:
     sender = message.sender
     news = progress.acknowledge(message.index)
-    # A probed follower that was complete all along says nothing new, and may be sent to freely
-    # again.
+    # A probed follower that was complete all along says nothing new, and is freely sent to again.
     confirmed = progress.match == message.index and progress.state is ProgressState.PROBE
     if not news and not confirmed:
         return

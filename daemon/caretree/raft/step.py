@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from caretree.raft import elections, following, reads, replication
+from caretree.raft import elections, following, membership, reads, replication
 from caretree.raft.core import Raft, Role, become_follower
 from caretree.raft.messages import NO_PEER, Message, MessageType
 from caretree.raft.sending import broadcast_heartbeat
@@ -22,8 +22,7 @@ def step(raft: Raft, message: Message) -> None:
     """
     if message.term > raft.term and not _enter_higher_term(raft, message):
         return
-    # A vote before the vote, asked or granted, may be of a term above ours; all else is in our term
-    # by now.
+    # A vote before the vote, asked or granted, may be of a term above ours; nothing else is now.
     if message.term < raft.term:
         _answer_lower_term(raft, message)
     elif message.type in _VOTE_REQUESTS:
@@ -50,11 +49,10 @@ def _enter_higher_term(raft: Raft, message: Message) -> bool:
 def _answer_lower_term(raft: Raft, message: Message) -> None:
     careful = raft.config.check_quorum or raft.config.pre_vote
     if careful and message.type in {MessageType.APP, MessageType.HEARTBEAT}:
-        # This peer raised its term alone, perhaps behind a cut line, and then:
-        # 1. its vote requests are ignored, for the others hear their leader;
-        # 2. it ignores that leader's messages, for their term is lower.
-        # An answer in the own term makes the leader step down, and the next election takes this
-        #    peer in.
+        # 1. This peer raised its term alone, perhaps behind a cut line.
+        # 2. Its vote requests are ignored, for the others hear their leader.
+        # 3. It ignores that leader's messages, for their term is lower.
+        # 4. An answer in its own term makes the leader step down, and an election takes it in.
         raft.send(
             Message(type=MessageType.APP_RESP, sender=raft.peer, to=message.sender, term=raft.term)
         )
@@ -88,6 +86,8 @@ _TABLES: Final[Mapping[Role, Mapping[MessageType, _Handler]]] = {
         MessageType.HEARTBEAT: _follow,
         MessageType.SNAP: _follow,
         MessageType.TIMEOUT_NOW: elections.handle_timeout_now,
+        MessageType.VOTE_RESP: elections.handle_late_refusal,
+        MessageType.PRE_VOTE_RESP: elections.handle_late_refusal,
         MessageType.READ_INDEX_RESP: reads.handle_response,
     },
     Role.PRE_CANDIDATE: {
@@ -127,9 +127,10 @@ def _tick_leader(raft: Raft) -> None:
         raft.election_elapsed = 0
         if raft.config.check_quorum and not _check_quorum(raft):
             return
-        # What did not succeed within one election timeout is given up, and proposals are taken
-        # again.
-        raft.transferee = NO_PEER
+        if raft.transferee != NO_PEER:
+            # What did not succeed within an election timeout is given up; what waited goes on.
+            raft.transferee = NO_PEER
+            membership.leave_joint_if_due(raft)
     if raft.heartbeat_elapsed >= raft.config.heartbeat_ticks:
         raft.heartbeat_elapsed = 0
         broadcast_heartbeat(raft)

@@ -1,1 +1,7 @@
-"""The gRPC API: authenticate, authorise, check limits, translate errors."""
+"""The client port: who calls, whether they may, whether the request is whole; then the peer decides.
+
+A thin edge over gRPC (asyncio). May import node, telemetry, config and what is below them. Start
+reading at `server`, which puts the parts together, then `interceptor`, through which every call
+goes; `guard` and `permissions` admit it, `validation` turns its request into a command, the
+services hand the command to the peer (`ports`), and `errors` turns every refusal into a status.
+"""

@@ -1,0 +1,285 @@
+"""Receipts: one file that proves to anyone, offline, that an entry took effect (receipt.proto).
+
+A receipt is a C2SP tlog-proof of the entry's leaf; its `extra` holds the opened entry and a seal.
+
+What the seal proves. Every block ends with its seal, and honest signers sign only trees that end
+with one. So an entry before a seal in a certified tree was ordered in that seal's block or an
+earlier one, and block times only rise: the entry is no younger than the seal says. Whoever made the
+receipt took the seal of the entry's own block; that no other seal stands between the two is its
+word (`first_index`), not proven, and `VerifiedReceipt` does not repeat it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from caretree.crypto.commitments import SALT_BYTES, ZERO_SALT, leaf_commitment
+from caretree.crypto.suite import FORMAT_VERSION, check_version
+from caretree.ledger.bodies import kind_of, parse_body
+from caretree.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
+from caretree.ledger.leaves import parse_entry_leaf, parse_seal_leaf
+from caretree.ledger.values import Body, EntryKind, Record, Seal
+from caretree.ledger.wire import check_at_most, check_length, parse_strict
+from caretree.merkle.hashing import leaf_hash
+from caretree.merkle.lines import SignatureCheck
+from caretree.merkle.note import Note, parse_note
+from caretree.merkle.policy import Policy, VerifiedCheckpoint
+from caretree.merkle.tlog_proof import (
+    PROOF_HASHES_MAX,
+    TlogProof,
+    format_tlog_proof,
+    parse_tlog_proof,
+    verify_tlog_proof,
+)
+from caretree.merkle.verify import verify_inclusion
+from caretree.model.errors import MalformedError, VerificationError
+from caretree.model.ids import (
+    Digest,
+    LeafIndex,
+    MemberId,
+    Origin,
+    PeerId,
+    RecordId,
+    TreeSize,
+    peer_id_bytes,
+)
+from caretree.model.limits import BLOCK_ENTRIES_MAX
+from caretree.proto.ledger.v1 import receipt_pb2
+
+_PEER_ID_BYTES: Final = 8
+_HASH_BYTES: Final = 32
+
+
+class ReceiptError(VerificationError):
+    """The parts of a receipt do not belong together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A parsed receipt. Nothing in it is verified yet."""
+
+    leaf: bytes
+    leaf_index: LeafIndex
+    proof: tuple[Digest, ...]
+    author: PeerId | None  # None for GENESIS
+    salt: bytes  # empty when erased
+    body: bytes | None  # None when erased
+    seal_leaf: bytes
+    seal_index: LeafIndex
+    seal_proof: tuple[Digest, ...]
+    first_index: LeafIndex
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosigner:
+    """Who co-signed the checkpoint, by its key's name, and when by its own clock."""
+
+    name: str
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedReceipt:
+    """What a receipt proves, and nothing besides. Kind, author and body are None when erased."""
+
+    origin: Origin
+    tree_size: TreeSize
+    root: Digest
+    leaf_index: LeafIndex
+    seal: Seal  # the entry was ordered in this seal's block or before it
+    kind: EntryKind | None
+    author: PeerId | None
+    body: Body | None
+    genesis: Genesis | None
+    cosigners: tuple[Cosigner, ...]
+
+    @property
+    def record(self) -> Record | None:
+        """The record that was added, when the receipt is a record's and was not erased."""
+        happening = None if self.body is None else self.body.happening
+        return happening if isinstance(happening, Record) else None
+
+    @property
+    def record_id(self) -> RecordId | None:
+        """The record's id, as for `record`."""
+        return None if self.record is None else self.record.record_id
+
+    @property
+    def custodian(self) -> MemberId | None:
+        """The record's custodian, as for `record`."""
+        return None if self.record is None else self.record.custodian
+
+
+def build_receipt(
+    *,
+    leaf: bytes,
+    leaf_index: LeafIndex,
+    proof: Sequence[Digest],
+    author: PeerId | None,
+    salt: bytes,
+    body: bytes | None,
+    seal_leaf: bytes,
+    seal_index: LeafIndex,
+    seal_proof: Sequence[Digest],
+    first_index: LeafIndex,
+    note: bytes,
+) -> bytes:
+    """The receipt file. Both proofs are at the checkpoint of `note`; salt and body go together.
+
+    `note` is best certificate.format_certified_note, which holds no line more than is needed.
+    """
+    extra = receipt_pb2.ReceiptExtra(
+        version=FORMAT_VERSION,
+        leaf=leaf,
+        author_peer=b"" if author is None else peer_id_bytes(author),
+        salt=b"" if body is None else salt,
+        body=body or b"",
+        seal_leaf=seal_leaf,
+        seal_index=seal_index,
+        seal_proof=seal_proof,
+        first_index=first_index,
+    )
+    return format_tlog_proof(
+        TlogProof(
+            extra=extra.SerializeToString(),
+            index=leaf_index,
+            hashes=tuple(proof),
+            note=parse_note(note),
+        )
+    )
+
+
+def parse_receipt(file: bytes) -> Receipt:
+    """The receipt in a file.
+
+    Raises:
+        MalformedError: it is no tlog-proof, or its extra is not as receipt.proto says.
+    """
+    proof = parse_tlog_proof(file)
+    extra = parse_strict(receipt_pb2.ReceiptExtra, proof.extra, field="receipt")
+    check_version(extra.version, field="receipt.version")
+    author = extra.author_peer
+    if author:
+        check_length(author, _PEER_ID_BYTES, field="receipt.author_peer")
+    check_length(extra.salt, SALT_BYTES if extra.body else 0, field="receipt.salt")
+    check_at_most(len(extra.body), GENESIS_BYTES_MAX, field="receipt.body", unit="bytes")
+    return Receipt(
+        leaf=extra.leaf,
+        leaf_index=proof.index,
+        proof=proof.hashes,
+        author=PeerId(int.from_bytes(author, "big")) if author else None,
+        salt=extra.salt,
+        body=extra.body or None,
+        seal_leaf=extra.seal_leaf,
+        seal_index=LeafIndex(extra.seal_index),
+        seal_proof=_hashes(extra.seal_proof),
+        first_index=LeafIndex(extra.first_index),
+        note=proof.note,
+    )
+
+
+def verify_receipt(file: bytes, policy: Policy, check: SignatureCheck) -> VerifiedReceipt:
+    """What the receipt proves, once all of the following holds.
+
+    1. the file is a tlog-proof whose extra is a receipt's, with an entry leaf and a seal leaf;
+    2. its checkpoint is signed as the policy asks: one 0x01 line and the quorum of 0x04 lines;
+    3. the entry leaf is in the checkpoint's tree at its index;
+    4. the leaf commits to origin, author, salt and body, or body and salt were erased;
+    5. the body is one that an entry can have, and it is the genesis exactly at leaf index 0;
+    6. the seal leaf is in the same tree at its index;
+    7. the seal stands behind the entry, at most a block away, where a seal of its height can be.
+
+    Raises:
+        MalformedError: steps 1 and 5, or a proof that none can be.
+        VerificationError: steps 2, 3, 4, 6 and 7.
+    """
+    receipt = parse_receipt(file)  # 1
+    commitment = parse_entry_leaf(receipt.leaf)
+    seal = parse_seal_leaf(receipt.seal_leaf)
+    trusted = _verify_entry_inclusion(receipt, policy, check)  # 2, 3
+    origin = trusted.checkpoint.origin
+    _check_commitment(receipt, commitment, origin)  # 4
+    body, genesis = _open_body(receipt, origin)  # 5
+    verify_inclusion(  # 6
+        index=receipt.seal_index,
+        size=trusted.checkpoint.size,
+        leaf_hash=leaf_hash(receipt.seal_leaf),
+        proof=receipt.seal_proof,
+        root=trusted.checkpoint.root,
+    )
+    _check_places(receipt, seal)  # 7
+    return VerifiedReceipt(
+        origin=origin,
+        tree_size=trusted.checkpoint.size,
+        root=trusted.checkpoint.root,
+        leaf_index=receipt.leaf_index,
+        seal=seal,
+        kind=_kind(body, genesis),
+        author=None if receipt.body is None else receipt.author,
+        body=body,
+        genesis=genesis,
+        cosigners=_cosigners(trusted, policy),
+    )
+
+
+def _verify_entry_inclusion(
+    receipt: Receipt, policy: Policy, check: SignatureCheck
+) -> VerifiedCheckpoint:
+    proof = TlogProof(extra=b"", index=receipt.leaf_index, hashes=receipt.proof, note=receipt.note)
+    return verify_tlog_proof(proof, leaf_hash=leaf_hash(receipt.leaf), policy=policy, check=check)
+
+
+def _check_commitment(receipt: Receipt, commitment: Digest, origin: Origin) -> None:
+    if receipt.body is None:
+        return
+    opened = leaf_commitment(
+        origin=origin, author_peer=receipt.author, salt=receipt.salt, body=receipt.body
+    )
+    if opened != commitment:
+        raise ReceiptError("the leaf does not commit to this origin, author, salt and body")
+
+
+def _open_body(receipt: Receipt, origin: Origin) -> tuple[Body | None, Genesis | None]:
+    """The body as what it is; neither when it was erased, which a genesis never is."""
+    is_genesis = receipt.leaf_index == 0
+    if is_genesis != (receipt.author is None):
+        raise ReceiptError("an author is missing, or there is one for the genesis")
+    if not is_genesis:
+        return (None if receipt.body is None else parse_body(receipt.body)), None
+    if receipt.body is None or receipt.salt != ZERO_SALT:
+        raise ReceiptError("the genesis is neither erased nor salted")
+    genesis = parse_genesis(receipt.body)
+    if genesis.origin != origin:
+        raise ReceiptError(f"the genesis is that of {genesis.origin}, not of {origin}")
+    return None, genesis
+
+
+def _check_places(receipt: Receipt, seal: Seal) -> None:
+    first, entry, last = receipt.first_index, receipt.leaf_index, receipt.seal_index
+    if not first <= entry < last <= first + BLOCK_ENTRIES_MAX:
+        raise ReceiptError(f"leaf {entry} is not in a block of the leaves {first} to {last}")
+    # Block 0 has two leaves, the genesis and its seal; every later block has at least its seal.
+    fits = (first, last) == (0, 1) if seal.height == 0 else first > seal.height
+    if not fits:
+        raise ReceiptError(f"leaf {last} cannot be the seal of block {seal.height}")
+
+
+def _cosigners(trusted: VerifiedCheckpoint, policy: Policy) -> tuple[Cosigner, ...]:
+    names = {witness.name: witness.key.name for witness in policy.witnesses}
+    return tuple(
+        Cosigner(name=names[witness.name], time_s=witness.time_s) for witness in trusted.witnesses
+    )
+
+
+def _kind(body: Body | None, genesis: Genesis | None) -> EntryKind | None:
+    if genesis is not None:
+        return EntryKind.GENESIS
+    return None if body is None else kind_of(body.happening)
+
+
+def _hashes(values: Sequence[bytes]) -> tuple[Digest, ...]:
+    check_at_most(len(values), PROOF_HASHES_MAX, field="receipt.seal_proof", unit="hashes")
+    if any(len(value) != _HASH_BYTES for value in values):
+        raise MalformedError("receipt.seal_proof", f"expected hashes of {_HASH_BYTES} bytes")
+    return tuple(Digest(value) for value in values)

@@ -1,0 +1,173 @@
+"""What a peer is made of, put together once at its start."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import grpc
+
+from caretree.config.values import TlsFiles, Timing
+from caretree.crypto.custody import Custody
+from caretree.crypto.derive import derive
+from caretree.crypto.framing import LABEL_DIGEST_KEY, LABEL_ID_KEY
+from caretree.crypto.keystore import Keystore, PeerKeys
+from caretree.ledger.authoring import Author as AuthorName
+from caretree.ledger.certificate import certification, verify_certified
+from caretree.ledger.genesis import LEDGER_VERSION, Genesis
+from caretree.ledger.holes import is_justified
+from caretree.ledger.stored_blocks import StoredBlocks
+from caretree.ledger.values import Batch
+from caretree.model.errors import FatalError, MalformedError, RejectedError
+from caretree.model.ids import MemberId, PeerId, TimeMs, TreeSize
+from caretree.model.limits import BLOCK_BYTES_MAX
+from caretree.node.appending import Appending
+from caretree.node.applier import Applier
+from caretree.node.author import RETRY_AFTER_MS, Author
+from caretree.node.barrier import Barrier
+from caretree.node.certifier import Certified, Certifier
+from caretree.node.clock import Clock, VoterClocks
+from caretree.node.consensus import Consensus, Parts
+from caretree.node.denials import Denials
+from caretree.node.desk import Desk
+from caretree.node.disk import Disk
+from caretree.node.following import Following
+from caretree.node.granting import Granting
+from caretree.node.inbound import Inbound, InboundParts
+from caretree.node.keyrings import Keyrings
+from caretree.node.peer_server import PeerServicer, build_peer_server
+from caretree.node.pool import HeldBatch, Pool, check_batch
+from caretree.node.proofs import Proofs
+from caretree.node.reading import Reading
+from caretree.node.signing import Roots, Signing
+from caretree.node.sources import StageAndStore
+from caretree.node.startup import Recovered, recover
+from caretree.node.trail import Trail
+from caretree.node.transport import LinkContext, Receiver, Transport
+from caretree.raft.core import Jitter, RaftConfig
+from caretree.raft.rawnode import RawNode
+from caretree.telemetry.health import Health
+from caretree.telemetry.logs import Logger
+from caretree.telemetry.metrics import Metrics
+
+MESSAGE_BYTES_MAX: Final = BLOCK_BYTES_MAX
+INFLIGHT_MESSAGES_MAX: Final = 64
+INFLIGHT_BYTES_MAX: Final = 8 * BLOCK_BYTES_MAX
+COMMITTED_BYTES_MAX: Final = 4 * BLOCK_BYTES_MAX
+READS_MAX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSettings:
+    """All that makes one peer another than the next."""
+
+    genesis: Genesis
+    member: MemberId
+    own: PeerId
+    keystore: Keystore = field(repr=False)
+    peer_keys: PeerKeys = field(repr=False)
+    pseudonym_key: bytes = field(repr=False)
+    custody: Custody
+    clock: Clock
+    jitter: Jitter
+    timing: Timing
+    listen_peer: str
+    tls: TlsFiles
+    addresses: Mapping[MemberId, str]
+    version: str
+    metrics: Metrics
+    health: Health
+    log: Logger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerParts:
+    """The parts, each of which has a module of its own."""
+
+    consensus: Consensus
+    applier: Applier
+    pool: Pool
+    author: Author
+    transport: Transport
+    certifier: Certifier
+    signing: Signing
+    following: Following
+    inbound: Inbound
+    proofs: Proofs
+    desk: Desk
+    appending: Appending
+    reading: Reading
+    granting: Granting
+    trail: Trail
+    denials: Denials
+    build_server: Callable[[Receiver], grpc.aio.Server]
+
+
+class Door:
+    """Where batches are handed in and out: this peer's own to the leader, others' to the pool."""
+
+    def __init__(self, settings: PeerSettings) -> None:
+        self._settings = settings
+        self._consensus: Consensus | None = None
+        self._transport: Transport | None = None
+        self._author: Author | None = None
+
+    def attach(self, consensus: Consensus, transport: Transport, author: Author) -> None:
+        """Name who takes batches, who carries them, and who made them."""
+        self._consensus, self._transport, self._author = consensus, transport, author
+
+    def hand_over(self, leader: PeerId, batch: Batch) -> bool:
+        """Hand a batch of this peer's to the leader; False when it cannot be now."""
+        assert self._consensus is not None
+        assert self._transport is not None
+        if leader != self._settings.own:
+            return self._transport.send_batch(leader, batch.encoded)
+        return self._consensus.add_batch(check_batch(batch, self._settings.genesis))
+
+    def offered(self, sender: PeerId, held: HeldBatch) -> None:
+        """Take a batch of another peer's in, or tell it to try again."""
+        assert self._consensus is not None
+        assert self._transport is not None
+        if not self._consensus.add_batch(held):
+            self._settings.metrics.pool_full(entries=len(held.batch.leaves))
+            self._transport.send_batch_refused(
+                sender, held.batch.signature, retry_after_ms=RETRY_AFTER_MS
+            )
+
+    def refused(self, sender: PeerId, signature: bytes, *, retry_after_ms: int) -> None:
+        """The leader did not take a batch of this peer's."""
+        del sender, retry_after_ms  # the next sweep hands it over again
+        assert self._author is not None
+        self._author.refused(signature)
+
+
+def assemble(
+    settings: PeerSettings, disk: Disk, *, fail: Callable[[FatalError], None]
+) -> PeerParts:
+    """The parts of a peer whose data directory is open.
+
+    Raises:
+        FatalError: the data directory does not hold what it must.
+    """
+    found = recover(disk, settings.genesis)
+    head = found.applier.head
+    settings.metrics.ledger_at(height=head.height, tree_size=head.tree_size)
+    rule = certification(settings.genesis)
+    roots = Roots()
+    roots.applied(head.tree_size, head.root)
+    certifier = Certifier(
+        rule,
+        settings.clock,
+        own_root=roots.root,
+        newest=_load_certified(settings, disk),
+        metrics=settings.metrics,
+        log=settings.log,
+    )
+    proofs = Proofs(
+        reads=disk.store,
+        genesis=settings.genesis,
+        policy=rule.policy,
+        certifier=certifier,
+        clock=settings.clock,
+        metrics=settings.metrics,
+    )
+    roots.attach(proofs)

@@ -1,0 +1,267 @@
+"""This peer as an author: entries wait, are signed as a batch, handed to the leader, followed up.
+
+An entry's fate is told once, by the block that holds it. Until then its batch is kept and handed to
+every new leader again; entries take effect at most once, by their request ids.
+
+1. `submit` puts entries into the queue, in order.
+2. `pump` cuts a batch when a leader is known and few are under way: the next batch fills meanwhile.
+3. `on_result` tells each entry of an applied block its outcome.
+4. Without a leader or a majority in reach nothing is handed over. After a while what waits is given
+   up (NO_QUORUM), and what was handed over is told to be unknown (OUTCOME_UNKNOWN) but followed up
+   all the same.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from caretree.ledger.authoring import Draft
+from caretree.ledger.batches import build_batch, entry_bytes_max
+from caretree.ledger.values import Batch, Outcome, Position
+from caretree.model.ids import Origin, PeerId
+from caretree.model.limits import MIB, POOL_BYTES_MAX
+from caretree.model.reasons import CallError, Reason
+from caretree.node.applier import AppliedBlock, Result
+from caretree.raft.messages import NO_PEER
+
+BATCH_BYTES_MAX: Final = 1 * MIB
+BATCH_ENTRIES_MAX: Final = 1024
+# Batches under way: a second one travels while the first is ordered.
+UNDER_WAY_SMALL_MAX: Final = 2
+UNDER_WAY_MAX: Final = 8
+STUCK_S: Final = 1.5
+RESEND_AFTER_S: Final = 3.0
+RETRY_AFTER_MS: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of an entry; a position when it was applied."""
+
+    outcome: Outcome
+    position: Position | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Waiting:
+    """An entry on its way, and who waits for it."""
+
+    draft: Draft
+    size: int
+    since: float
+    fate: "asyncio.Future[Fate]"
+
+
+@dataclass(slots=True, kw_only=True)
+class UnderWay:
+    """A signed batch that no applied block holds yet."""
+
+    batch: Batch
+    entries: Sequence[Waiting]
+    handed_at: float = 0.0  # by the loop's clock; 0 asks for it to be handed over (again)
+    handed: bool = False
+
+
+class Door(Protocol):
+    """Where batches are handed in."""
+
+    def hand_over(self, leader: PeerId, batch: Batch) -> bool:
+        """Hand a batch to the leader; False when it cannot be now."""
+        ...
+
+
+class Author:
+    """The queue of entries of this peer."""
+
+    def __init__(
+        self, *, origin: Origin, own: PeerId, sign: Callable[[bytes], bytes], door: Door
+    ) -> None:
+        self._origin = origin
+        self._own = own
+        self._sign = sign
+        self._door = door
+        self._queue: deque[Waiting] = deque()
+        self._queued_bytes = 0
+        self._under_way: OrderedDict[bytes, UnderWay] = OrderedDict()
+        self._leader = NO_PEER
+        self._majority = False
+        self._stuck_since: float | None = self._now()
+        self._pump_scheduled = False
+
+    @property
+    def queued_entries(self) -> int:
+        """How many entries wait to be signed."""
+        return len(self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._queue and not self._under_way
+
+    def stuck(self) -> bool:
+        """Whether no leader, or no majority, has been in reach for longer than elections take."""
+        since = self._stuck_since
+        return since is not None and self._now() - since >= STUCK_S
+
+    def submit(self, drafts: Sequence[Draft]) -> "list[asyncio.Future[Fate]]":
+        """Put entries into the queue, next to each other and in order.
+
+        Raises:
+            CallError: OVERLOADED: the queue is full; NO_QUORUM: no leader is known.
+        """
+        if self.stuck():
+            raise CallError(Reason.NO_QUORUM, retry_after_ms=RETRY_AFTER_MS)
+        loop = asyncio.get_running_loop()
+        waiting = [
+            Waiting(
+                draft=draft,
+                size=entry_bytes_max(draft.opening),
+                since=loop.time(),
+                fate=loop.create_future(),
+            )
+            for draft in drafts
+        ]
+        size = sum(each.size for each in waiting)
+        if self._queued_bytes + size > POOL_BYTES_MAX:
+            raise CallError(Reason.OVERLOADED, retry_after_ms=RETRY_AFTER_MS)
+        for each in waiting:
+            # Who waited may be gone by the time its fate is told.
+            each.fate.add_done_callback(_forget)
+        self._queue.extend(waiting)
+        self._queued_bytes += size
+        self._schedule_pump()
+        return [each.fate for each in waiting]
+
+    def on_leader(self, leader: PeerId) -> None:
+        """Hand everything to the new leader, or note that there is none."""
+        self._leader = leader
+        for under_way in self._under_way.values():
+            under_way.handed_at = 0.0
+        self._note_progress()
+
+    def on_majority(self, *, in_reach: bool) -> None:
+        """Note whether a majority of voters, this one included, is in reach."""
+        if self._majority != in_reach:
+            self._majority = in_reach
+            self._note_progress()
+
+    def _note_progress(self) -> None:
+        if self._leader != NO_PEER and self._majority:
+            self._stuck_since = None
+            self._schedule_pump()
+        elif self._stuck_since is None:
+            self._stuck_since = self._now()
+
+    def on_result(self, result: Result) -> None:
+        """Tell the entries of this peer's batches in the block what became of them."""
+        place = 0
+        for batch in result.held.block.batches:
+            first, place = place, place + len(batch.leaves)
+            if batch.author != self._own:
+                continue
+            under_way = self._under_way.get(batch.signature)
+            if under_way is None:
+                continue
+            if isinstance(result, AppliedBlock):
+                del self._under_way[batch.signature]
+                self._tell(under_way, result, first)
+            else:
+                under_way.handed_at = 0.0  # a void block: the batch is ordered again
+        self._schedule_pump()
+
+    def refused(self, signature: bytes) -> None:
+        """The leader did not take a batch: it is handed over again at the next sweep."""
+        under_way = self._under_way.get(signature)
+        if under_way is not None:
+            under_way.handed_at = 0.0
+
+    def sweep(self) -> None:
+        """Give up and hand over again what has waited too long; called a few times a second."""
+        now = self._now()
+        if self.stuck():
+            self._give_up()
+        for under_way in self._under_way.values():
+            if now - under_way.handed_at > RESEND_AFTER_S:
+                under_way.handed_at = 0.0
+        self._schedule_pump()
+
+    def _give_up(self) -> None:
+        """Tell who waits that there is no quorum; what was handed over is still followed up."""
+        for waiting in self._queue:
+            if not waiting.fate.done():
+                error = CallError(Reason.NO_QUORUM, retry_after_ms=RETRY_AFTER_MS)
+                waiting.fate.set_exception(error)
+        self._queue.clear()
+        self._queued_bytes = 0
+        for signature, under_way in tuple(self._under_way.items()):
+            reason = Reason.OUTCOME_UNKNOWN if under_way.handed else Reason.NO_QUORUM
+            for waiting in under_way.entries:
+                if not waiting.fate.done():
+                    waiting.fate.set_exception(CallError(reason, retry_after_ms=RETRY_AFTER_MS))
+            if not under_way.handed:
+                del self._under_way[signature]
+
+    @staticmethod
+    def _tell(under_way: UnderWay, result: AppliedBlock, first: int) -> None:
+        applied = result.applied
+        for offset, waiting in enumerate(under_way.entries):
+            if not waiting.fate.done():
+                fate = Fate(
+                    outcome=applied.outcomes[first + offset],
+                    position=applied.positions[first + offset],
+                )
+                waiting.fate.set_result(fate)
+
+    def _schedule_pump(self) -> None:
+        # Entries submitted in one turn of the loop go into one batch.
+        if not self._pump_scheduled:
+            self._pump_scheduled = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_scheduled = False
+        if self._stuck_since is not None:
+            return
+        while self._may_cut():
+            self._cut()
+        for under_way in self._under_way.values():
+            if under_way.handed_at == 0.0 and self._door.hand_over(self._leader, under_way.batch):
+                under_way.handed_at = self._now()
+                under_way.handed = True
+
+    def _may_cut(self) -> bool:
+        if not self._queue:
+            return False
+        if len(self._under_way) < UNDER_WAY_SMALL_MAX:
+            return True
+        full = self._queued_bytes >= BATCH_BYTES_MAX or len(self._queue) >= BATCH_ENTRIES_MAX
+        return full and len(self._under_way) < UNDER_WAY_MAX
+
+    def _cut(self) -> None:
+        chosen: list[Waiting] = []
+        size = 0
+        while self._queue and len(chosen) < BATCH_ENTRIES_MAX:
+            waiting = self._queue[0]
+            if chosen and size + waiting.size > BATCH_BYTES_MAX:
+                break
+            chosen.append(self._queue.popleft())
+            size += waiting.size
+            self._queued_bytes -= waiting.size
+        batch = build_batch(
+            origin=self._origin,
+            author=self._own,
+            drafts=[(each.draft.leaf, each.draft.opening) for each in chosen],
+            sign=self._sign,
+        )
+        self._under_way[batch.signature] = UnderWay(batch=batch, entries=chosen)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _forget(fate: "asyncio.Future[Fate]") -> None:
+    if not fate.cancelled():
+        fate.exception()

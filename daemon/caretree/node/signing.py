@@ -1,0 +1,145 @@
+"""This peer's own signatures: made over what it applied, sent to the leader, spread by the leader.
+
+The watermark with (size, root) is durable before anything here is called for that size.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final
+
+from caretree.crypto.keystore import PeerKeys
+from caretree.ledger.certificate import sign_cosigner_line, sign_log_line
+from caretree.ledger.genesis import Genesis
+from caretree.ledger.members import Peer as PeerEntry
+from caretree.merkle.checkpoint import Checkpoint
+from caretree.merkle.lines import SignatureLine, format_line
+from caretree.model.ids import Digest, PeerId, TreeSize
+from caretree.node.certifier import Certifier
+from caretree.node.clock import Clock
+from caretree.node.proofs import Proofs
+from caretree.node.transport import Transport
+from caretree.proto.peer.v1 import peer_pb2
+from caretree.raft.messages import NO_PEER
+
+IDLE_RESIGN_MS: Final = 60_000
+RECENT_ROOTS_MAX: Final = 4096
+
+
+class Roots:
+    """The roots of the applied tree at block ends."""
+
+    def __init__(self) -> None:
+        self._recent: OrderedDict[int, Digest] = OrderedDict()
+        self._proofs: Proofs | None = None
+        self._applied = 0
+
+    def attach(self, proofs: Proofs) -> None:
+        """Name who knows the roots of older sizes."""
+        self._proofs = proofs
+
+    def applied(self, size: TreeSize, root: Digest) -> None:
+        """Note that the tree has grown to `size`."""
+        self._applied = size
+        self._recent[size] = root
+        if len(self._recent) > RECENT_ROOTS_MAX:
+            self._recent.popitem(last=False)
+
+    def root(self, size: TreeSize) -> Digest | None:
+        """The root at `size`; None when the tree is not that large yet."""
+        if size > self._applied or size < 1:
+            return None
+        recent = self._recent.get(size)
+        if recent is not None or self._proofs is None:
+            return recent
+        return self._proofs.root(size)
+
+
+class Signing:
+    """Makes, sends and spreads signature lines."""
+
+    def __init__(
+        self,
+        *,
+        genesis: Genesis,
+        own: PeerEntry,
+        keys: PeerKeys,
+        clock: Clock,
+        certifier: Certifier,
+    ) -> None:
+        self._genesis = genesis
+        self._own = own
+        self._keys = keys
+        self._clock = clock
+        self._certifier = certifier
+        self._transport: Transport | None = None
+        self._leader = NO_PEER
+        self._signed_at_ms = 0
+        self._newest: tuple[TreeSize, Digest, tuple[SignatureLine, ...]] | None = None
+
+    def attach(self, transport: Transport) -> None:
+        """Name who carries the lines."""
+        self._transport = transport
+
+    def on_leader(self, leader: PeerId) -> None:
+        """Give the newest own lines to the new leader: it may never have seen them."""
+        self._leader = leader
+        if self._newest is not None:
+            self._hand_out(*self._newest)
+
+    def sign(self, size: TreeSize, root: Digest) -> None:
+        """Sign what is durable in the watermark.
+
+        Raises:
+            DivergenceError: another root of this size is certified.
+        """
+        if not self._own.signer:
+            return
+        checkpoint = Checkpoint(origin=self._genesis.origin, size=size, root=root)
+        self._signed_at_ms = self._clock.now_ms()
+        lines = [
+            sign_cosigner_line(
+                checkpoint,
+                peer=self._own,
+                sign=self._keys.cosigner.sign,
+                time_s=self._signed_at_ms // 1000,
+            )
+        ]
+        if self._own.voter:
+            lines.insert(0, sign_log_line(checkpoint, peer=self._own, sign=self._keys.log.sign))
+        self._newest = (size, root, tuple(lines))
+        self._certifier.add(size, root, lines)
+        self._hand_out(*self._newest)
+
+    def sign_when_idle(self) -> None:
+        """Sign the newest size again when that was long ago, so that who looks sees life."""
+        if self._newest is None:
+            return
+        if self._clock.now_ms() - self._signed_at_ms >= IDLE_RESIGN_MS:
+            self.sign(self._newest[0], self._newest[1])
+
+    def learnt(self, size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> None:
+        """As leader, spread lines once they certify a size."""
+        if self._leader == self._own.peer and self._is_certified(size):
+            self._spread(size, root, lines)
+
+    def _hand_out(self, size: TreeSize, root: Digest, lines: tuple[SignatureLine, ...]) -> None:
+        if self._transport is None:
+            return
+        if self._leader == self._own.peer:
+            self.learnt(size, root, self._certifier.lines(size, root))
+        elif self._leader != NO_PEER:
+            self._transport.send_signatures(self._leader, _message(size, root, lines))
+
+    def _is_certified(self, size: TreeSize) -> bool:
+        newest = self._certifier.newest
+        return newest is not None and newest.size >= size
+
+    def _spread(self, size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> None:
+        if self._transport is not None and lines:
+            self._transport.spread_signatures(_message(size, root, lines))
+
+
+def _message(size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> peer_pb2.Signatures:
+    return peer_pb2.Signatures(
+        tree_size=size, root=root, lines=[format_line(line).rstrip("\n") for line in lines]
+    )

@@ -1,0 +1,173 @@
+"""RecordService: adds and reads records."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Final
+
+import grpc
+from typing_extensions import override
+
+from caretree.ledger.values import FIRST_PAGE_BEFORE
+from caretree.model.reasons import CallError
+from caretree.node.calls import AppendAnswer, AppendCommand, HistoryAnswer, HistoryCommand
+from caretree.proto.api.v1 import records_pb2, records_pb2_grpc
+from caretree.rpc.acting import acting_as
+from caretree.rpc.cursors import LeafCursor
+from caretree.rpc.errors import encode_status
+from caretree.rpc.fields import FieldChecks
+from caretree.rpc.guard import Caller, current_caller
+from caretree.rpc.in_order import answer_in_order
+from caretree.rpc.messages import append_message, position_message, record_message
+from caretree.rpc.page_tokens import PageTokens
+from caretree.rpc.ports import Peer
+from caretree.rpc.validation import (
+    append_command,
+    check_batch_bounds,
+    read_page_size,
+    read_purpose,
+    record_command,
+)
+
+# Batches of one stream that are worked on at once: one in a block, one behind it, two to spare.
+STREAM_BATCHES_MAX: Final = 4
+# A stream may live long; what became of a batch is told within this time all the same.
+BATCH_ANSWER_S_MAX: Final = 10.0
+
+_Append = grpc.aio.ServicerContext[
+    records_pb2.AppendRequest, Awaitable[records_pb2.AppendResponse]
+]
+_AppendStream = grpc.aio.ServicerContext[
+    AsyncIterator[records_pb2.AppendStreamRequest], AsyncIterator[records_pb2.AppendStreamResponse]
+]
+_GetRecord = grpc.aio.ServicerContext[
+    records_pb2.GetRecordRequest, Awaitable[records_pb2.GetRecordResponse]
+]
+_ListHistory = grpc.aio.ServicerContext[
+    records_pb2.ListHistoryRequest, AsyncIterator[records_pb2.ListHistoryResponse]
+]
+
+
+class RecordService(records_pb2_grpc.RecordServiceServicer):
+    """Serves `api.v1.RecordService`; the caller is admitted before."""
+
+    def __init__(self, peer: Peer, tokens: PageTokens) -> None:
+        self._peer = peer
+        self._tokens = tokens
+
+    @override
+    async def Append(
+        self, request: records_pb2.AppendRequest, context: _Append
+    ) -> records_pb2.AppendResponse:
+        caller = current_caller()
+        command = append_command(request, caller, self._peer.genesis)
+        (answer,) = await self._peer.append([command], deadline=caller.deadline)
+        if isinstance(answer, CallError):
+            raise answer
+        return append_message(answer)
+
+    @override
+    async def AppendStream(
+        self,
+        request_iterator: AsyncIterator[records_pb2.AppendStreamRequest],
+        context: _AppendStream,
+    ) -> AsyncIterator[records_pb2.AppendStreamResponse]:
+        answers = answer_in_order(request_iterator, self._answer_batch, at_once=STREAM_BATCHES_MAX)
+        async for answer in answers:
+            yield answer
+
+    @override
+    async def GetRecord(
+        self, request: records_pb2.GetRecordRequest, context: _GetRecord
+    ) -> records_pb2.GetRecordResponse:
+        caller = current_caller()
+        command = record_command(request, caller)
+        reading, record = await self._peer.record(command, deadline=caller.deadline)
+        return records_pb2.GetRecordResponse(
+            record=record_message(record), reading=position_message(reading)
+        )
+
+    @override
+    async def ListHistory(
+        self, request: records_pb2.ListHistoryRequest, context: _ListHistory
+    ) -> AsyncIterator[records_pb2.ListHistoryResponse]:
+        caller = current_caller()
+        command, cursor = self._history_command(request, caller)
+        answer = await self._peer.history(command, deadline=caller.deadline)
+        yield records_pb2.ListHistoryResponse(page=_page(answer, cursor))
+        async for record in answer.records:
+            yield records_pb2.ListHistoryResponse(record=record_message(record))
+
+    async def _answer_batch(
+        self, batch: records_pb2.AppendStreamRequest
+    ) -> records_pb2.AppendStreamResponse:
+        """What became of each record of a batch; one that is refused at the door stops no other."""
+        check_batch_bounds(batch)
+        caller = current_caller()
+        checked = [
+            self._checked(record, caller, path=f"records[{place}].")
+            for place, record in enumerate(batch.records)
+        ]
+        commands = [command for command in checked if isinstance(command, AppendCommand)]
+        answers = iter(
+            await self._peer.append(
+                commands, deadline=_batch_deadline(), receipts=not batch.without_receipts
+            )
+            if commands
+            else ()
+        )
+        outcomes = [
+            refusal if isinstance(refusal, CallError) else next(answers) for refusal in checked
+        ]
+        return records_pb2.AppendStreamResponse(
+            batch_number=batch.batch_number, results=[_result(outcome) for outcome in outcomes]
+        )
+
+    def _checked(
+        self, record: records_pb2.AppendRequest, caller: Caller, *, path: str
+    ) -> AppendCommand | CallError:
+        try:
+            return append_command(record, caller, self._peer.genesis, path=path)
+        except CallError as error:
+            return error
+
+    def _history_command(
+        self, request: records_pb2.ListHistoryRequest, caller: Caller
+    ) -> tuple[HistoryCommand, LeafCursor]:
+        checks = FieldChecks()
+        actor = acting_as(caller, request.acting_person, checks)
+        patient = checks.patient(request.patient, self._peer.genesis)
+        purpose = read_purpose(request.purpose, checks)
+        page_size = read_page_size(request.page_size, checks)
+        checks.finish()
+        assert actor is not None
+        assert patient is not None
+        assert purpose is not None
+        asked = ("history", *_words(actor), patient.system, patient.value, purpose.name)
+        cursor = LeafCursor(self._tokens, asked)
+        command = HistoryCommand(
+            actor=actor,
+            patient=patient,
+            purpose=purpose,
+            page_size=page_size,
+            before=cursor.before(request.page_token, first=FIRST_PAGE_BEFORE),
+        )
+        return command, cursor
+
+
+def _batch_deadline() -> float:
+    now = asyncio.get_running_loop().time()
+    return now + BATCH_ANSWER_S_MAX
+
+
+def _result(outcome: AppendAnswer | CallError) -> records_pb2.AppendResult:
+    if isinstance(outcome, CallError):
+        return records_pb2.AppendResult(error_status=encode_status(outcome))
+    return records_pb2.AppendResult(added=append_message(outcome))
+
+
+def _page(answer: HistoryAnswer, cursor: LeafCursor) -> records_pb2.HistoryPage:
+    return records_pb2.HistoryPage(
+        reading=position_message(answer.reading),
+        record_count=answer.record_count,
+        next_page_token=cursor.token(answer.next_before),
+    )

@@ -1,0 +1,38 @@
+import pytest
+from caretree.crypto.sealing import PAYLOAD_BYTES_MAX as SEALED_CONTENT_BYTES_MAX
+from caretree.crypto.sealing import WRAPPED_KEY_BYTES
+from caretree.ledger.payloads import PAYLOAD_BYTES_MAX, Payload, encode_payload, parse_payload
+from caretree.model.errors import MalformedError
+from hypothesis import given
+from hypothesis import strategies as st
+
+WRAPPED = b"w" * WRAPPED_KEY_BYTES
+
+
+def test_a_payload_is_read_back_as_written() -> None:
+    encoded = encode_payload(sealed_content=b"c" * 40, wrapped_key=WRAPPED)
+
+    assert encoded.hex() == "0a28" + "63" * 40 + "123e" + "77" * 62
+    assert parse_payload(encoded) == Payload(sealed_content=b"c" * 40, wrapped_key=WRAPPED)
+
+
+def test_the_largest_sealed_content_is_taken_and_one_byte_more_is_refused() -> None:
+    largest = bytes(SEALED_CONTENT_BYTES_MAX)
+
+    encoded = encode_payload(sealed_content=largest, wrapped_key=WRAPPED)
+    assert len(encoded) <= PAYLOAD_BYTES_MAX
+    assert parse_payload(encoded).sealed_content == largest
+    with pytest.raises(MalformedError, match=r"payload\.sealed_content"):
+        parse_payload(encode_payload(sealed_content=largest + b"\0", wrapped_key=WRAPPED))
+
+
+@pytest.mark.parametrize("wrapped", [b"", WRAPPED[:-1], WRAPPED + b"\0"])
+def test_a_wrapped_key_of_another_length_is_refused(wrapped: bytes) -> None:
+    with pytest.raises(MalformedError, match=r"payload\.wrapped_key"):
+        parse_payload(encode_payload(sealed_content=b"c" * 40, wrapped_key=wrapped))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused_as_malformed(content: bytes) -> None:
+    with pytest.raises(MalformedError):
+        parse_payload(content)
