@@ -69,12 +69,21 @@ _HEALTH: Final = Row(
         ),
         Panel(
             title="What must stay zero",
-            description="Void blocks, contradicting heads and receipts refused by the own verifier.",
+            description="Void blocks, contradicting heads, receipts that did not verify.",
             unit="none",
             queries=(
-                Query(expression="increase(caretree_node_void_blocks_total{@}[$__range])"),
-                Query(expression="increase(caretree_node_divergence_total{@}[$__range])"),
-                Query(expression="increase(caretree_node_self_check_failures_total{@}[$__range])"),
+                Query(
+                    expression="increase(caretree_node_void_blocks_total{@}[$__range])",
+                    legend="{{instance}} void blocks",
+                ),
+                Query(
+                    expression="increase(caretree_node_divergence_total{@}[$__range])",
+                    legend="{{instance}} contradictions",
+                ),
+                Query(
+                    expression="increase(caretree_node_self_check_failures_total{@}[$__range])",
+                    legend="{{instance}} bad receipts",
+                ),
             ),
             stat=True,
         ),
@@ -97,7 +106,7 @@ _LEDGER: Final = Row(
         ),
         Panel(
             title="Refused entries by outcome",
-            description="Entries without effect. Repeated calls show as duplicate, which is no fault.",
+            description="Entries without effect. A repeated call is a duplicate, no fault.",
             unit="cps",
             queries=(
                 Query(
@@ -335,7 +344,7 @@ _PROCESS: Final = Row(
         ),
         Panel(
             title="Batches signed, log lines given up",
-            description="Batches of entries sent to the leader; log lines that nobody read in time.",
+            description="Batches sent to the leader; log lines that nobody read in time.",
             unit="cps",
             queries=(
                 Query(

@@ -110,8 +110,7 @@ class Reference:
         ]
         is_open = self.open_epoch(keyring.patient, keyring.custodian) is not None
         follows = (
-            (keyring.epoch, keyring.previous_key_id)
-            == (earlier[-1].epoch + 1, earlier[-1].key_id)
+            (keyring.epoch, keyring.previous_key_id) == (earlier[-1].epoch + 1, earlier[-1].key_id)
             if earlier
             else keyring.epoch == 1
         )

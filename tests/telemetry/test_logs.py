@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from caretree.model.errors import FatalError, UnavailableError
 from caretree.telemetry.exceptions import FRAMES_MAX, render_exception
 from caretree.telemetry.logs import LINE_BYTES_MAX, build_logger, capture_standard_logging
@@ -20,6 +21,7 @@ def root_logger() -> Iterator[logging.Logger]:
     before = list(root.handlers), root.level, logging.raiseExceptions
     yield root
     root.handlers[:], root.level, logging.raiseExceptions = before
+    structlog.reset_defaults()
 
 
 def test_a_line_is_json_with_time_level_and_event_first() -> None:
@@ -161,6 +163,20 @@ def test_libraries_lines_come_out_without_what_they_quote(root_logger: logging.L
     assert second["event"] == "ValueError"
     assert third["level"] == "warning"
     assert FAMILY_NAME not in b"".join(lines).decode()
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_structlog_s_own_default_is_redacted_too(capsys: pytest.CaptureFixture[str]) -> None:
+    lines: list[bytes] = []
+    capture_standard_logging(build_logger(lines.append, level="info"), level="info")
+
+    structlog.get_logger().error("failed", patient=FAMILY_NAME, exc_info=KeyError(FAMILY_NAME))
+    structlog.get_logger().debug("chatter")
+
+    (line,) = lines
+    assert (json.loads(line)["level"], json.loads(line)["event"]) == ("error", "failed")
+    assert json.loads(line)["exception"]["type"] == "builtins.KeyError"
+    assert FAMILY_NAME not in line.decode() + capsys.readouterr().out
 
 
 def test_an_exception_lost_in_a_task_is_written_without_its_repr(

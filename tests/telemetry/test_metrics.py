@@ -170,24 +170,6 @@ def test_a_call_is_counted_by_its_code(metrics: Metrics) -> None:
     assert _value(metrics, "caretree_node_build_info", version="0.1.0", ledger_version="1") == 1
 
 
-@pytest.mark.parametrize(
-    ("code", "shown"),
-    [
-        ("OK", "OK"),
-        ("UNAVAILABLE", "Unavailable"),
-        ("DEADLINE_EXCEEDED", "DeadlineExceeded"),
-        ("CANCELLED", "Canceled"),
-    ],
-)
-def test_codes_are_written_as_others_dashboards_expect(
-    metrics: Metrics, code: str, shown: str
-) -> None:
-    metrics.grpc_handled("bidi_stream", "s", "m", code, 0.1)
-
-    call = {"grpc_type": "bidi_stream", "grpc_service": "s", "grpc_method": "m"}
-    assert _value(metrics, "grpc_server_handled_total", grpc_code=shown, **call) == 1
-
-
 def _value(metrics: Metrics, name: str, **labels: str) -> float:
     value = metrics.registry.get_sample_value(name, labels)
     assert value is not None, f"no series {name}{labels}"

@@ -115,7 +115,7 @@ def issue_peer(
     server_name = peer_server_name(consortium=consortium, member=member, peer=peer)
     return _issue(
         authority,
-        subject=_name(consortium, f"{member} peer {show_peer_id(peer)}"),
+        subject=_name(consortium, f"peer {show_peer_id(peer)}"),
         names=[x509.UniformResourceIdentifier(uri), x509.DNSName(server_name)],
         usages=[_SERVER, _CLIENT],
         now=now,
@@ -140,7 +140,7 @@ def issue_principal(
     uri = f"spiffe://{consortium}/{member}/principal/{principal}"
     return _issue(
         authority,
-        subject=_name(consortium, f"{principal} of {member}"[:64]),
+        subject=_name(consortium, f"principal {principal}"),
         names=[x509.UniformResourceIdentifier(uri)],
         usages=[_CLIENT],
         now=now,
@@ -205,6 +205,7 @@ def _builder(
 
 
 def _name(consortium: str, common: str) -> x509.Name:
+    # With a space in it no holder's name is ever its issuer's, as if it had issued itself.
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, consortium),

@@ -1,30 +1,28 @@
 """What a peer is made of, put together once at its start."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import grpc
-
-from caretree.config.values import TlsFiles, Timing
+from caretree.config.values import Timing, TlsFiles
 from caretree.crypto.custody import Custody
 from caretree.crypto.derive import derive
 from caretree.crypto.framing import LABEL_DIGEST_KEY, LABEL_ID_KEY
 from caretree.crypto.keystore import Keystore, PeerKeys
 from caretree.ledger.authoring import Author as AuthorName
-from caretree.ledger.certificate import certification, verify_certified
+from caretree.ledger.certificate import certification
 from caretree.ledger.genesis import LEDGER_VERSION, Genesis
 from caretree.ledger.holes import is_justified
 from caretree.ledger.stored_blocks import StoredBlocks
 from caretree.ledger.values import Batch
-from caretree.model.errors import FatalError, MalformedError, RejectedError
-from caretree.model.ids import MemberId, PeerId, TimeMs, TreeSize
+from caretree.model.ids import LogIndex, MemberId, PeerId
 from caretree.model.limits import BLOCK_BYTES_MAX
 from caretree.node.appending import Appending
 from caretree.node.applier import Applier
 from caretree.node.author import RETRY_AFTER_MS, Author
 from caretree.node.barrier import Barrier
-from caretree.node.certifier import Certified, Certifier
+from caretree.node.certified_store import load_certified
+from caretree.node.certifier import Certifier
 from caretree.node.clock import Clock, VoterClocks
 from caretree.node.consensus import Consensus, Parts
 from caretree.node.denials import Denials
@@ -34,7 +32,6 @@ from caretree.node.following import Following
 from caretree.node.granting import Granting
 from caretree.node.inbound import Inbound, InboundParts
 from caretree.node.keyrings import Keyrings
-from caretree.node.peer_server import PeerServicer, build_peer_server
 from caretree.node.pool import HeldBatch, Pool, check_batch
 from caretree.node.proofs import Proofs
 from caretree.node.reading import Reading
@@ -42,7 +39,7 @@ from caretree.node.signing import Roots, Signing
 from caretree.node.sources import StageAndStore
 from caretree.node.startup import Recovered, recover
 from caretree.node.trail import Trail
-from caretree.node.transport import LinkContext, Receiver, Transport
+from caretree.node.transport import LinkContext, Transport
 from caretree.raft.core import Jitter, RaftConfig
 from caretree.raft.rawnode import RawNode
 from caretree.telemetry.health import Health
@@ -99,7 +96,6 @@ class PeerParts:
     granting: Granting
     trail: Trail
     denials: Denials
-    build_server: Callable[[Receiver], grpc.aio.Server]
 
 
 class Door:
@@ -140,15 +136,107 @@ class Door:
         self._author.refused(signature)
 
 
-def assemble(
-    settings: PeerSettings, disk: Disk, *, fail: Callable[[FatalError], None]
-) -> PeerParts:
+def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
     """The parts of a peer whose data directory is open.
 
     Raises:
         FatalError: the data directory does not hold what it must.
     """
     found = recover(disk, settings.genesis)
+    keeping = _assemble_keeping(settings, disk, found)
+    door = Door(settings)
+    author = Author(
+        origin=settings.genesis.origin,
+        own=settings.own,
+        sign=settings.peer_keys.batch.sign,
+        door=door,
+    )
+    desk = _assemble_desk(settings, disk, found, keeping, author)
+    following = Following(
+        author=author,
+        stage=found.stage,
+        proofs=keeping.proofs,
+        roots=keeping.roots,
+        certifier=keeping.certifier,
+        signing=keeping.signing,
+        metrics=settings.metrics,
+    )
+    clocks = VoterClocks(settings.clock)
+    transport = _assemble_transport(settings, disk, found)
+    pool = Pool()
+    voters = tuple(peer.peer for peer in settings.genesis.voters)
+    consensus = Consensus(
+        Parts(
+            raft=RawNode(
+                _raft_config(settings, found.log.applied()), found.log, jitter=settings.jitter
+            ),
+            log=found.log,
+            disk=disk,
+            stage=found.stage,
+            applier=found.applier,
+            pool=pool,
+            own=settings.own,
+            outlet=transport,
+            followers=following,
+            metrics=settings.metrics,
+            logger=settings.log,
+            block_time=lambda: clocks.median_ms(voters, own=settings.own),
+        )
+    )
+    transport.attach(consensus.unreachable)
+    keeping.signing.attach(transport)
+    door.attach(consensus, transport, author)
+    inbound = Inbound(
+        InboundParts(
+            genesis=settings.genesis,
+            store=disk.store,
+            stage=found.stage,
+            consensus=consensus,
+            certifier=keeping.certifier,
+            clocks=clocks,
+            clock=settings.clock,
+            batches=door,
+            metrics=settings.metrics,
+            log=settings.log,
+            spread=keeping.signing.learnt,
+            holes_allowed=lambda height, digest, place: is_justified(
+                disk.store, height, digest, place
+            ),
+        )
+    )
+    barrier = Barrier(consensus, settings.custody.random_bytes)
+    denials = Denials()
+    return PeerParts(
+        consensus=consensus,
+        applier=found.applier,
+        pool=pool,
+        author=author,
+        transport=transport,
+        certifier=keeping.certifier,
+        signing=keeping.signing,
+        following=following,
+        inbound=inbound,
+        proofs=keeping.proofs,
+        desk=desk,
+        appending=Appending(desk),
+        reading=Reading(desk, barrier=barrier, denials=denials, clock=settings.clock),
+        granting=Granting(desk, barrier),
+        trail=Trail(desk),
+        denials=denials,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keeping:
+    """What knows the tree and its signatures."""
+
+    roots: Roots
+    certifier: Certifier
+    proofs: Proofs
+    signing: Signing
+
+
+def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _Keeping:
     head = found.applier.head
     settings.metrics.ledger_at(height=head.height, tree_size=head.tree_size)
     rule = certification(settings.genesis)
@@ -158,7 +246,7 @@ def assemble(
         rule,
         settings.clock,
         own_root=roots.root,
-        newest=_load_certified(settings, disk),
+        newest=load_certified(disk.store, rule, head),
         metrics=settings.metrics,
         log=settings.log,
     )
@@ -171,3 +259,80 @@ def assemble(
         metrics=settings.metrics,
     )
     roots.attach(proofs)
+    own = settings.genesis.peer(settings.own)
+    assert own is not None
+    signing = Signing(
+        genesis=settings.genesis,
+        own=own,
+        keys=settings.peer_keys,
+        clock=settings.clock,
+        certifier=certifier,
+    )
+    return _Keeping(roots=roots, certifier=certifier, proofs=proofs, signing=signing)
+
+
+def _assemble_desk(
+    settings: PeerSettings, disk: Disk, found: Recovered, keeping: _Keeping, queue: Author
+) -> Desk:
+    author = AuthorName(origin=settings.genesis.origin, peer=settings.own, member=settings.member)
+    secret = settings.keystore.member_secret
+    return Desk(
+        genesis=settings.genesis,
+        author=author,
+        reads=disk.store,
+        blocks=StoredBlocks(disk.store),
+        custody=settings.custody,
+        keyrings=Keyrings(
+            reads=disk.store,
+            genesis=settings.genesis,
+            author=author,
+            custody=settings.custody,
+            sealing_key=settings.keystore.sealing_key,
+        ),
+        queue=queue,
+        certifier=keeping.certifier,
+        proofs=keeping.proofs,
+        pseudonym_epoch=settings.genesis.pseudonym_epoch,
+        pseudonym_key=settings.pseudonym_key,
+        id_key=derive(secret, LABEL_ID_KEY),
+        digest_key=derive(secret, LABEL_DIGEST_KEY),
+        block_time_ms=lambda: found.applier.head.time_ms,
+    )
+
+
+def _assemble_transport(settings: PeerSettings, disk: Disk, found: Recovered) -> Transport:
+    context = LinkContext(
+        genesis=settings.genesis,
+        own=settings.own,
+        tls=settings.tls,
+        clock=settings.clock,
+        blocks=StageAndStore(found.stage, disk),
+        version=settings.version,
+        ledger_version_max=LEDGER_VERSION,
+        jitter=settings.jitter,
+        log=settings.log,
+    )
+    addresses = {
+        peer.peer: settings.addresses.get(peer.member, peer.address)
+        for peer in settings.genesis.peers
+    }
+    return Transport(context, addresses)
+
+
+def _raft_config(settings: PeerSettings, applied: LogIndex) -> RaftConfig:
+    timing = settings.timing
+    return RaftConfig(
+        peer=settings.own,
+        election_ticks=timing.election_ticks,
+        heartbeat_ticks=timing.heartbeat_ticks,
+        applied=applied,
+        message_bytes_max=MESSAGE_BYTES_MAX,
+        committed_bytes_max=COMMITTED_BYTES_MAX,
+        uncommitted_bytes_max=2 * BLOCK_BYTES_MAX,
+        inflight_messages_max=INFLIGHT_MESSAGES_MAX,
+        inflight_bytes_max=INFLIGHT_BYTES_MAX,
+        reads_max=READS_MAX,
+        pre_vote=True,
+        check_quorum=True,
+        step_down_on_removal=True,
+    )

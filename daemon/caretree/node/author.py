@@ -96,9 +96,18 @@ class Author:
         return len(self._queue)
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is on its way."""
-        return not self._queue and not self._under_way
+    def queued_bytes(self) -> int:
+        """How many bytes wait to be signed."""
+        return self._queued_bytes
+
+    async def drained(self) -> None:
+        """Return once nothing is on its way."""
+        while self._queue or self._under_way:
+            waiting = [each for under_way in self._under_way.values() for each in under_way.entries]
+            fates = [each.fate for each in (*waiting, *self._queue) if not each.fate.done()]
+            if not fates:
+                return
+            await asyncio.wait(fates)
 
     def stuck(self) -> bool:
         """Whether no leader, or no majority, has been in reach for longer than elections take."""

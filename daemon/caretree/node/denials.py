@@ -34,6 +34,13 @@ class Denials:
         else:
             total.more += 1
 
+    def put_back(self, actor: Actor, denial: Denial) -> None:
+        """Take back a sum that could not be written now."""
+        total = self._sums.setdefault((actor, denial.minute_ms // MINUTE_MS), _Sum())
+        for attempt in denial.attempts:
+            total.counts[attempt.patient] = total.counts.get(attempt.patient, 0) + attempt.count
+        total.more += denial.more
+
     def take(self, now_ms: TimeMs, *, everything: bool) -> list[tuple[Actor, Denial]]:
         """The sums of minutes that are over; with `everything` the current one's too."""
         current = now_ms // MINUTE_MS

@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from caretree.model.ids import Digest, LogIndex, Term, TreeSize
 from caretree.raft.messages import NO_PEER, HardState
+from caretree.storage.directory import DataDirectory
 from caretree.storage.ports import KeyValue
 from caretree.storage.watermark import Watermark, WatermarkFile
 
@@ -25,9 +26,12 @@ LastRow = tuple[Term, LogIndex, bytes]
 class Disk:
     """Store and watermark behind one writer thread."""
 
-    def __init__(self, store: KeyValue, watermark: WatermarkFile) -> None:
+    def __init__(
+        self, store: KeyValue, watermark: WatermarkFile, *, directory: DataDirectory
+    ) -> None:
         self.store = store
         self.watermark = watermark
+        self._directory = directory
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="caretree-disk")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -40,6 +44,7 @@ class Disk:
         self._thread.shutdown(wait=True)
         self.watermark.close()
         self.store.close()
+        self._directory.close()
 
 
 def watermark_of_row(mark: Watermark, last_row: LastRow) -> Watermark:

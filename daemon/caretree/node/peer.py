@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import grpc
+
 from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.ledger.authoring import draft_denial
 from caretree.ledger.genesis import Genesis
@@ -34,7 +36,9 @@ from caretree.node.calls import (
     StatusView,
     TrailAnswer,
 )
+from caretree.node.certified_store import save_certified
 from caretree.node.disk import Disk
+from caretree.node.peer_server import PeerServicer, build_peer_server
 from caretree.node.status import best_transferee, majority_in_reach, status_of
 from caretree.proto.peer.v1 import peer_pb2
 from caretree.raft.errors import DroppedError, TransferRefusedError
@@ -42,8 +46,7 @@ from caretree.raft.messages import NO_PEER
 from caretree.telemetry.health import HealthState
 
 SWEEP_S: Final = 0.1
-DENIALS_S: Final = 5.0
-LAG_LOGGED_S: Final = 0.05
+KEEP_UP_S: Final = 1.0
 TRANSFER_WAIT_S: Final = 1.0
 DRAIN_S: Final = 2.0
 
@@ -60,7 +63,8 @@ class Peer:
         self._disk = disk
         self._stopped = asyncio.Event()
         self._failure: FatalError | None = None
-        self._parts: PeerParts = assemble(settings, disk, fail=self._fail)
+        self._parts: PeerParts = assemble(settings, disk)
+        self._saved = self._parts.certifier.newest
         self.ready = asyncio.Event()
 
     @property
@@ -103,7 +107,7 @@ class Peer:
     def grants(
         self, patient: PatientIdentifier, *, after: bytes | None, limit: int
     ) -> tuple[list[GrantView], bytes | None]:
-        """The patient's grants that this member gave or received, and where the next page begins."""
+        """The patient's grants that this member gave or received, and the id to go on after."""
         with self._watched():
             return self._parts.granting.grants(patient, after=after, limit=limit)
 
@@ -199,13 +203,13 @@ class Peer:
             OSError: the peer port cannot be listened on.
         """
         parts = self._parts
-        server = parts.build_server(self)
+        server = self._build_server()
         await server.start()
         self._sign_what_was_applied()
-        tasks = [parts.consensus.run(), self._tick(), self._sweep(), self._write_denials()]
+        tasks = [parts.consensus.run(), self._tick(), self._sweep(), self._keep_up()]
         tasks.extend(link.run() for link in parts.transport.links)
         running = [asyncio.ensure_future(task) for task in tasks]
-        stopped = asyncio.ensure_future(self._stopped.wait())
+        stopped = asyncio.ensure_future(self._wait_for_stop())
         self.ready.set()
         try:
             await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -221,23 +225,47 @@ class Peer:
             await server.stop(0.2)
             self._disk.close()
 
+    async def _wait_for_stop(self) -> None:
+        await self._stopped.wait()
+
     async def stop(self) -> None:
-        """Hand leadership over, finish what is on its way, and end `run`."""
+        """Finish what is on its way, hand leadership over, and end `run`."""
         self._settings.health.change(HealthState.STOPPING, reason="stopping")
-        loop = asyncio.get_running_loop()
         self._submit_denials(everything=True)
-        end = loop.time() + DRAIN_S
-        while not self._parts.author.idle and loop.time() < end:
-            await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._parts.author.drained()
+        except TimeoutError:
+            self._settings.log.warning("entries left on their way; a restart does not lose them")
         if self._parts.consensus.leads:
-            target = best_transferee(self._settings, self._parts)
-            if target is not None:
-                try:
-                    deadline = loop.time() + TRANSFER_WAIT_S
-                    await self.transfer_leadership(target, deadline=deadline)
-                except CallError as error:
-                    self._settings.log.warning("leadership not handed over", why=error.reason.name)
+            await self._hand_over_leadership()
+        await self._save_certified()
         self._stopped.set()
+
+    async def _hand_over_leadership(self) -> None:
+        target = best_transferee(self._settings, self._parts)
+        if target is None:
+            return
+        deadline = asyncio.get_running_loop().time() + TRANSFER_WAIT_S
+        try:
+            await self.transfer_leadership(target, deadline=deadline)
+        except CallError as error:
+            self._settings.log.warning("leadership not handed over", why=error.reason.name)
+
+    async def _save_certified(self) -> None:
+        newest = self._parts.certifier.newest
+        if newest is not None and newest != self._saved:
+            self._saved = newest
+            await self._disk.run(save_certified, self._disk.store, newest)
+
+    def _build_server(self) -> grpc.aio.Server:
+        settings = self._settings
+        servicer = PeerServicer(
+            settings.genesis, settings.own, self, version=settings.version, log=settings.log
+        )
+        return build_peer_server(
+            servicer, listen=settings.listen_peer, tls=settings.tls, genesis=settings.genesis
+        )
 
     def _sign_what_was_applied(self) -> None:
         """Sign the tree as it was found: a crash may have come between apply and signature."""
@@ -279,10 +307,11 @@ class Peer:
             reason = "a leader and a majority are in reach" if can_commit else "no quorum in reach"
             settings.health.change(state, reason=reason)
 
-    async def _write_denials(self) -> None:
+    async def _keep_up(self) -> None:
         while True:
-            await asyncio.sleep(DENIALS_S)
+            await asyncio.sleep(KEEP_UP_S)
             self._submit_denials(everything=False)
+            await self._save_certified()
 
     def _submit_denials(self, *, everything: bool) -> None:
         parts = self._parts

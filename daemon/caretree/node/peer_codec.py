@@ -27,6 +27,7 @@ def encode_raft(message: Message) -> peer_pb2.RaftMessage:
         reject_hint=message.reject_hint,
         context=message.context,
         leader_transfer=message.leader_transfer,
+        commit_term=message.commit_term,
         entries=[
             peer_pb2.RaftEntry(
                 index=entry.index,
@@ -78,6 +79,7 @@ def decode_raft(encoded: peer_pb2.RaftMessage, *, sender: PeerId) -> Message:
         context=encoded.context,
         snapshot=_decode_snapshot(encoded.snapshot) if has_snapshot else None,
         leader_transfer=encoded.leader_transfer,
+        commit_term=Term(encoded.commit_term),
         transferee=PeerId(encoded.transferee),
     )
 

@@ -48,6 +48,11 @@ class Pool:
         """How many entries wait."""
         return sum(len(held.batch.leaves) for held in self._batches.values())
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes wait."""
+        return self._bytes
+
     def add(self, held: HeldBatch) -> bool:
         """Take a batch in; False when the pool is full. One that is in already changes nothing."""
         key = held.batch.signature

@@ -1,4 +1,4 @@
-"""Blocks for other peers: out of the stage, or out of the store with the outcomes recorded there."""
+"""Blocks for other peers: out of the stage, or out of the store with their recorded outcomes."""
 
 from caretree.ledger.rows import encode_outcomes
 from caretree.ledger.stored_blocks import load_block, recorded_outcomes

@@ -7,7 +7,7 @@ named a peer of the genesis.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -74,18 +74,11 @@ class LinkContext:
 class PeerLink:
     """The stream dialled to one peer, and the queue before it."""
 
-    def __init__(
-        self,
-        context: LinkContext,
-        peer: Peer,
-        address: str,
-        *,
-        unreachable: Callable[[PeerId], None],
-    ) -> None:
+    def __init__(self, context: LinkContext, peer: Peer, address: str) -> None:
         self._context = context
         self._peer = peer
         self._address = address
-        self._unreachable = unreachable
+        self.unreachable: Callable[[PeerId], None] = _nobody
         self._queue: deque[tuple[peer_pb2.DeliverRequest, tuple[BlockRef, ...]]] = deque()
         self._queued_bytes = 0
         self._filled = asyncio.Event()
@@ -96,7 +89,7 @@ class PeerLink:
         size = request.ByteSize()
         full = len(self._queue) >= QUEUE_MESSAGES_MAX
         if full or self._queued_bytes + size > QUEUE_BYTES_MAX:
-            self._unreachable(self._peer.peer)
+            self.unreachable(self._peer.peer)
             return
         self._queue.append((request, refs))
         self._queued_bytes += size
@@ -110,14 +103,16 @@ class PeerLink:
             started = loop.time()
             try:
                 await self._stream()
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-                code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else "CLOSED"
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, OSError) as error:
+                # OSError: the certificate files are being replaced.
+                rpc_code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else ""
+                code = rpc_code or type(error).__name__
                 self._context.log.info(
                     "peer link down", peer=show_peer_id(self._peer.peer), code=code
                 )
             self.connected = False
             self._clear()
-            self._unreachable(self._peer.peer)
+            self.unreachable(self._peer.peer)
             if loop.time() - started > RECONNECT_MS_MAX / 1000:
                 wait_ms = RECONNECT_MS_MIN
             await asyncio.sleep((wait_ms + self._context.jitter(wait_ms)) / 1000)
@@ -206,19 +201,18 @@ class PeerLink:
 class Transport:
     """All links of this peer."""
 
-    def __init__(
-        self,
-        context: LinkContext,
-        addresses: dict[PeerId, str],
-        *,
-        unreachable: Callable[[PeerId], None],
-    ) -> None:
+    def __init__(self, context: LinkContext, addresses: Mapping[PeerId, str]) -> None:
         self._context = context
         self._links = {
-            peer.peer: PeerLink(context, peer, addresses[peer.peer], unreachable=unreachable)
+            peer.peer: PeerLink(context, peer, addresses[peer.peer])
             for peer in context.genesis.peers
             if peer.peer != context.own
         }
+
+    def attach(self, unreachable: Callable[[PeerId], None]) -> None:
+        """Name who is told that messages to a peer are being lost."""
+        for link in self._links.values():
+            link.unreachable = unreachable
 
     @property
     def links(self) -> tuple[PeerLink, ...]:
@@ -282,11 +276,16 @@ class Transport:
         )
 
 
+def _nobody(_peer: PeerId) -> None:
+    """Told before anybody listens."""
+
+
 async def _read_to_end(
     call: "grpc.aio.StreamStreamCall[peer_pb2.DeliverRequest, peer_pb2.DeliverResponse]",
 ) -> None:
-    async for _ in call:
-        pass  # after its greeting the other side says nothing
+    # After its greeting the other side says nothing, until it ends the stream.
+    while isinstance(await call.read(), peer_pb2.DeliverResponse):
+        pass
 
 
 class Receiver(Protocol):

@@ -1,4 +1,4 @@
-"""The client port: who calls, whether they may, whether the request is whole; then the peer decides.
+"""The client port: who calls, may they, is the request whole; then the peer decides.
 
 A thin edge over gRPC (asyncio). May import node, telemetry, config and what is below them. Start
 reading at `server`, which puts the parts together, then `interceptor`, through which every call

@@ -5,6 +5,7 @@ fields were wrong; a RetryInfo when trying again may help. Nothing here knows a 
 come from that table or say what was expected, never what was found.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -21,6 +22,15 @@ _RETRIED: Final = frozenset((Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABO
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal(grpc.Status):
+    """A status as gRPC asks for it."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+
+
 def encode_status(error: CallError) -> bytes:
     """The status of one record of a batch, serialised."""
     encoded = _status(error).SerializeToString()
@@ -31,12 +41,11 @@ def encode_status(error: CallError) -> bytes:
 def grpc_status(error: CallError) -> grpc.Status:
     """The status that ends a call."""
     status = rpc_status.to_status(_status(error))
-    assert isinstance(status, grpc.Status)
+    metadata: tuple[tuple[str, str | bytes], ...] = tuple(status.trailing_metadata)
     retry_ms = retry_after_ms(error)
     if retry_ms is not None:
-        pushback = (_PUSHBACK, str(retry_ms))
-        status = status._replace(trailing_metadata=(*status.trailing_metadata, pushback))
-    return status
+        metadata = (*metadata, (_PUSHBACK, str(retry_ms)))
+    return Refusal(code=status.code, details=status.details, trailing_metadata=metadata)
 
 
 def retry_after_ms(error: CallError) -> int | None:

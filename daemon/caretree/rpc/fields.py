@@ -1,14 +1,13 @@
-"""What is wrong with a request's fields: all of it, collected, with paths; never a field's value."""
+"""All that is wrong with a request's fields, collected, with paths; never a field's value."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from caretree.crypto.pseudonym import SYSTEM_FIELD, normalise_identifier
+from caretree.crypto.pseudonym import SYSTEM_FIELD, PatientIdentifier, normalise_identifier
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.wire import check_length
 from caretree.model.errors import MalformedError
 from caretree.model.reasons import CallError, FieldViolation, Reason
-from caretree.node.calls import PatientIdentifier
 from caretree.proto.api.v1 import records_pb2
 
 ID_BYTES: Final = 16
@@ -59,12 +58,9 @@ class FieldChecks:
         if identifier.system not in genesis.identifier_systems:
             self.refuse(SYSTEM_FIELD, "expected an identifier system that the consortium accepts")
             return None
-        uniform = self.take(
+        return self.take(
             lambda: normalise_identifier(system=identifier.system, value=identifier.value)
         )
-        if uniform is None:
-            return None
-        return PatientIdentifier(system=uniform.system, value=uniform.value)
 
     def finish(self) -> None:
         """Return when nothing was refused.

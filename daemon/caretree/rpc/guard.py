@@ -59,6 +59,12 @@ def current_caller() -> Caller:
     return _CALLER.get()
 
 
+def answer_by(loop_time: float, remaining_s: float | None, *, longest_s: float) -> float:
+    """The loop's time by which to answer a client that waits so long; None waits for ever."""
+    remaining = longest_s if remaining_s is None else min(remaining_s, longest_s)
+    return loop_time + remaining - min(_TRAVEL_S, remaining / 10)
+
+
 class Guard:
     """The door of one peer's client port."""
 
@@ -97,7 +103,7 @@ class Guard:
         caller = Caller(
             principal=principal,
             permission=permission,
-            deadline=_answer_by(loop_time, remaining_s),
+            deadline=answer_by(loop_time, remaining_s, longest_s=CALL_S_MAX),
         )
         self._calls[principal.name] += 1
         token = _CALLER.set(caller)
@@ -139,8 +145,3 @@ class Guard:
         if len(self._known) > KNOWN_CERTIFICATES_MAX:
             self._known.popitem(last=False)
         return identity
-
-
-def _answer_by(loop_time: float, remaining_s: float | None) -> float:
-    remaining = CALL_S_MAX if remaining_s is None else min(remaining_s, CALL_S_MAX)
-    return loop_time + remaining - min(_TRAVEL_S, remaining / 10)

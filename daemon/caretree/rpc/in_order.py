@@ -13,10 +13,11 @@ ResponseT = TypeVar("ResponseT")
 async def answer_in_order(
     requests: AsyncIterator[RequestT],
     answer: Callable[[RequestT], Awaitable[ResponseT]],
+    send: Callable[[ResponseT], Awaitable[None]],
     *,
     at_once: int,
-) -> AsyncIterator[ResponseT]:
-    """The answers, in the order of the requests.
+) -> None:
+    """Send the answers, in the order of the requests.
 
     At most `at_once` requests are worked on or wait for their turn to be answered; no further one
     is read meanwhile, so that flow control stops the sender. A request that fails ends the stream,
@@ -49,7 +50,7 @@ async def answer_in_order(
             if isinstance(outcome, CallError):
                 failure = outcome
                 break
-            yield outcome
+            await send(outcome)
             slots.release()
         reader.cancel()
         while not under_way.empty():

@@ -15,8 +15,6 @@ from caretree.node.calls import (
 )
 from caretree.proto.api.v1 import access_pb2, operations_pb2, proofs_pb2, records_pb2
 
-EntryStatus = records_pb2.EntryStatus.ValueType
-
 
 def position_message(position: Position) -> records_pb2.EntryPosition:
     """Where an entry stands."""
@@ -157,7 +155,7 @@ def _peer_message(view: PeerView) -> operations_pb2.PeerStatus:
     )
 
 
-def _status(entry: EntryAnswer) -> EntryStatus:
+def _status(entry: EntryAnswer) -> records_pb2.EntryStatus.ValueType:
     return records_pb2.EntryStatus.Value(f"ENTRY_STATUS_{entry.status.name}")
 
 

@@ -7,35 +7,44 @@ told to begin again, and pages read so far were read under their own reading ent
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Sequence
 from typing import Final
 
-from caretree.crypto.framing import length_prefixed
+from caretree.crypto.framing import length_prefixed, u64
+from caretree.crypto.pseudonym import PatientIdentifier
+from caretree.ledger.values import FIRST_PAGE_BEFORE, Actor
 from caretree.model.reasons import CallError, Reason
 
 PAGE_TOKEN_LENGTH_MAX: Final = 256
 _MAC_BYTES: Final = 16
 
 
-class PageTokens:
-    """Gives out page tokens and takes them back."""
+class Pages:
+    """The pages of one request: tokens given out for it are taken back for it alone."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, request: Sequence[str]) -> None:
         self._key = key
+        self._request = tuple(request)
 
-    def issue(self, cursor: bytes | None, request: Sequence[str]) -> str:
-        """The token of the page that begins at `cursor`; empty when there is no further page."""
-        if cursor is None:
-            return ""
-        return base64.urlsafe_b64encode(self._mac(cursor, request) + cursor).decode("ascii")
-
-    def redeem(self, token: str, request: Sequence[str]) -> bytes | None:
-        """The cursor of a token; None for the first page, which has none.
+    def before(self, token: str) -> int:
+        """The leaf index that the page ends below.
 
         Raises:
-            CallError: BAD_PAGE_TOKEN: it was not given out for this request.
+            CallError: BAD_PAGE_TOKEN.
+        """
+        cursor = self.after(token)
+        return FIRST_PAGE_BEFORE if cursor is None else int.from_bytes(cursor, "big")
+
+    def token_before(self, before: int | None) -> str:
+        """The token of the page that ends below this leaf index; empty when there is none."""
+        return self.token_after(None if before is None else u64(before))
+
+    def after(self, token: str) -> bytes | None:
+        """The cursor that the page begins after; None for the first page.
+
+        Raises:
+            CallError: BAD_PAGE_TOKEN: the token was not given out for this request.
         """
         if not token:
             return None
@@ -43,13 +52,32 @@ class PageTokens:
             raise CallError(Reason.BAD_PAGE_TOKEN)
         try:
             decoded = base64.b64decode(token, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
+        except ValueError:
             raise CallError(Reason.BAD_PAGE_TOKEN) from None
         mac, cursor = decoded[:_MAC_BYTES], decoded[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, self._mac(cursor, request)):
+        if not hmac.compare_digest(mac, self._mac(cursor)):
             raise CallError(Reason.BAD_PAGE_TOKEN)
         return cursor
 
-    def _mac(self, cursor: bytes, request: Sequence[str]) -> bytes:
-        framed = length_prefixed(cursor, *(part.encode() for part in request))
+    def token_after(self, after: bytes | None) -> str:
+        """The token of the page that begins after this cursor; empty when there is none."""
+        if after is None:
+            return ""
+        return base64.urlsafe_b64encode(self._mac(after) + after).decode("ascii")
+
+    def _mac(self, cursor: bytes) -> bytes:
+        framed = length_prefixed(cursor, *(part.encode() for part in self._request))
         return hmac.digest(self._key, framed, "sha256")[:_MAC_BYTES]
+
+
+class PageTokens:
+    """Makes the pages of each request, under one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, what: str, actor: Actor, patient: PatientIdentifier | None, *more: str) -> Pages:
+        """The pages of what an actor asked for. How many items a page holds may change."""
+        who = (actor.principal, actor.person, actor.role.name)
+        whose = () if patient is None else (patient.system, patient.value)
+        return Pages(self._key, (what, *who, *whose, *more))

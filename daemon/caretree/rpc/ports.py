@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.values import Position
 from caretree.model.ids import LeafIndex, PeerId, RecordId, RequestId, TreeSize
@@ -17,7 +18,6 @@ from caretree.node.calls import (
     HistoryAnswer,
     HistoryCommand,
     HistoryRecord,
-    PatientIdentifier,
     ReceiptAnswer,
     RecordCommand,
     RevokeCommand,
@@ -68,9 +68,7 @@ class Peer(Protocol):
         """Grants of a patient, oldest first, and the `after` of the next page."""
         ...
 
-    def trail(
-        self, patient: PatientIdentifier | None, *, before: int, limit: int
-    ) -> TrailAnswer:
+    def trail(self, patient: PatientIdentifier | None, *, before: int, limit: int) -> TrailAnswer:
         """What happened, newest first."""
         ...
 

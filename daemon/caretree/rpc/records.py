@@ -7,18 +7,16 @@ from typing import Final
 import grpc
 from typing_extensions import override
 
-from caretree.ledger.values import FIRST_PAGE_BEFORE
 from caretree.model.reasons import CallError
 from caretree.node.calls import AppendAnswer, AppendCommand, HistoryAnswer, HistoryCommand
 from caretree.proto.api.v1 import records_pb2, records_pb2_grpc
 from caretree.rpc.acting import acting_as
-from caretree.rpc.cursors import LeafCursor
 from caretree.rpc.errors import encode_status
 from caretree.rpc.fields import FieldChecks
-from caretree.rpc.guard import Caller, current_caller
+from caretree.rpc.guard import Caller, answer_by, current_caller
 from caretree.rpc.in_order import answer_in_order
 from caretree.rpc.messages import append_message, position_message, record_message
-from caretree.rpc.page_tokens import PageTokens
+from caretree.rpc.page_tokens import Pages, PageTokens
 from caretree.rpc.ports import Peer
 from caretree.rpc.validation import (
     append_command,
@@ -33,11 +31,9 @@ STREAM_BATCHES_MAX: Final = 4
 # A stream may live long; what became of a batch is told within this time all the same.
 BATCH_ANSWER_S_MAX: Final = 10.0
 
-_Append = grpc.aio.ServicerContext[
-    records_pb2.AppendRequest, Awaitable[records_pb2.AppendResponse]
-]
+_Append = grpc.aio.ServicerContext[records_pb2.AppendRequest, Awaitable[records_pb2.AppendResponse]]
 _AppendStream = grpc.aio.ServicerContext[
-    AsyncIterator[records_pb2.AppendStreamRequest], AsyncIterator[records_pb2.AppendStreamResponse]
+    records_pb2.AppendStreamRequest, records_pb2.AppendStreamResponse
 ]
 _GetRecord = grpc.aio.ServicerContext[
     records_pb2.GetRecordRequest, Awaitable[records_pb2.GetRecordResponse]
@@ -65,15 +61,19 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
             raise answer
         return append_message(answer)
 
+    # It writes to the context itself: a generator may not yield within a task group.
     @override
-    async def AppendStream(
+    async def AppendStream(  # type: ignore[override]
         self,
         request_iterator: AsyncIterator[records_pb2.AppendStreamRequest],
         context: _AppendStream,
-    ) -> AsyncIterator[records_pb2.AppendStreamResponse]:
-        answers = answer_in_order(request_iterator, self._answer_batch, at_once=STREAM_BATCHES_MAX)
-        async for answer in answers:
-            yield answer
+    ) -> None:
+        async def answer(
+            batch: records_pb2.AppendStreamRequest,
+        ) -> records_pb2.AppendStreamResponse:
+            return await self._answer_batch(batch, deadline=_batch_deadline(context))
+
+        await answer_in_order(request_iterator, answer, context.write, at_once=STREAM_BATCHES_MAX)
 
     @override
     async def GetRecord(
@@ -91,14 +91,14 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         self, request: records_pb2.ListHistoryRequest, context: _ListHistory
     ) -> AsyncIterator[records_pb2.ListHistoryResponse]:
         caller = current_caller()
-        command, cursor = self._history_command(request, caller)
+        command, pages = self._history_command(request, caller)
         answer = await self._peer.history(command, deadline=caller.deadline)
-        yield records_pb2.ListHistoryResponse(page=_page(answer, cursor))
+        yield records_pb2.ListHistoryResponse(page=_page(answer, pages))
         async for record in answer.records:
             yield records_pb2.ListHistoryResponse(record=record_message(record))
 
     async def _answer_batch(
-        self, batch: records_pb2.AppendStreamRequest
+        self, batch: records_pb2.AppendStreamRequest, *, deadline: float
     ) -> records_pb2.AppendStreamResponse:
         """What became of each record of a batch; one that is refused at the door stops no other."""
         check_batch_bounds(batch)
@@ -110,7 +110,7 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         commands = [command for command in checked if isinstance(command, AppendCommand)]
         answers = iter(
             await self._peer.append(
-                commands, deadline=_batch_deadline(), receipts=not batch.without_receipts
+                commands, deadline=deadline, receipts=not batch.without_receipts
             )
             if commands
             else ()
@@ -132,7 +132,7 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
 
     def _history_command(
         self, request: records_pb2.ListHistoryRequest, caller: Caller
-    ) -> tuple[HistoryCommand, LeafCursor]:
+    ) -> tuple[HistoryCommand, Pages]:
         checks = FieldChecks()
         actor = acting_as(caller, request.acting_person, checks)
         patient = checks.patient(request.patient, self._peer.genesis)
@@ -142,21 +142,20 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         assert actor is not None
         assert patient is not None
         assert purpose is not None
-        asked = ("history", *_words(actor), patient.system, patient.value, purpose.name)
-        cursor = LeafCursor(self._tokens, asked)
+        pages = self._tokens.of("history", actor, patient, purpose.name)
         command = HistoryCommand(
             actor=actor,
             patient=patient,
             purpose=purpose,
             page_size=page_size,
-            before=cursor.before(request.page_token, first=FIRST_PAGE_BEFORE),
+            before=pages.before(request.page_token),
         )
-        return command, cursor
+        return command, pages
 
 
-def _batch_deadline() -> float:
-    now = asyncio.get_running_loop().time()
-    return now + BATCH_ANSWER_S_MAX
+def _batch_deadline(context: _AppendStream) -> float:
+    loop_time = asyncio.get_running_loop().time()
+    return answer_by(loop_time, context.time_remaining(), longest_s=BATCH_ANSWER_S_MAX)
 
 
 def _result(outcome: AppendAnswer | CallError) -> records_pb2.AppendResult:
@@ -165,9 +164,9 @@ def _result(outcome: AppendAnswer | CallError) -> records_pb2.AppendResult:
     return records_pb2.AppendResult(added=append_message(outcome))
 
 
-def _page(answer: HistoryAnswer, cursor: LeafCursor) -> records_pb2.HistoryPage:
+def _page(answer: HistoryAnswer, pages: Pages) -> records_pb2.HistoryPage:
     return records_pb2.HistoryPage(
         reading=position_message(answer.reading),
         record_count=answer.record_count,
-        next_page_token=cursor.token(answer.next_before),
+        next_page_token=pages.token_before(answer.next_before),
     )

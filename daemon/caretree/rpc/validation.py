@@ -103,9 +103,7 @@ def append_command(
     )
 
 
-def record_command(
-    request: records_pb2.GetRecordRequest, caller: Caller
-) -> RecordCommand:
+def record_command(request: records_pb2.GetRecordRequest, caller: Caller) -> RecordCommand:
     """The record to read.
 
     Raises:
@@ -248,7 +246,10 @@ def _principals(names: Sequence[str], checks: FieldChecks) -> frozenset[str]:
         checks.refuse("principals", f"expected at most {RULE_PRINCIPALS_MAX}")
         return frozenset()
     for place, name in enumerate(names):
-        checks.take(lambda name=name, place=place: parse_name(name, field=f"principals[{place}]"))
+        try:
+            parse_name(name, field=f"principals[{place}]")
+        except MalformedError as error:
+            checks.refuse(error.field, error.expected)
     return frozenset(names)
 
 

@@ -47,7 +47,7 @@ class Table(Enum):
     TRAIL = (0x36, Owner.APPLY, False)  # leaf index u64 -> entry kind (all but records)
     PATIENT_TRAIL = (0x37, Owner.APPLY, False)  # blind(pseudonym), leaf index u64 -> kind
 
-    SIGNED = (0x40, Owner.PEER, False)  # tree size u64 -> signature lines collected
+    SIGNED = (0x40, Owner.PEER, False)  # "newest" -> the newest certified checkpoint
     PEER_STATE = (0x41, Owner.PEER, False)  # name -> this peer's own small facts
 
     def __init__(self, number: int, owner: Owner, encrypted: bool) -> None:  # noqa: FBT001 (a row of a table)

@@ -48,14 +48,21 @@ def build_logger(sink: LineSink, *, level: str) -> Logger:
 def capture_standard_logging(logger: Logger, *, level: str) -> None:
     """Send what libraries log, asyncio's lost exceptions among it, through `logger`.
 
-    Libraries below WARNING stay silent: they say nothing there that an operator could use. This
-    changes the process' root logger, so only whoever owns the process may call it.
+    Libraries below WARNING stay silent: they say nothing there that an operator could use. What is
+    logged through structlog's own default goes the same way, since that would print unredacted.
+    This changes the process' global loggers, so only whoever owns the process may call it.
     """
     handler = _Handler(logger)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(logging.WARNING, _LEVELS[level]))
     logging.raiseExceptions = False
+
+    def hand_on(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        logger.log(_LEVELS.get(method, logging.ERROR), event.pop("event"), **event)
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[hand_on], cache_logger_on_first_use=False)
 
 
 class _Sink:

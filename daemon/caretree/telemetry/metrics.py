@@ -195,20 +195,9 @@ class Metrics:
     def grpc_handled(
         self, grpc_type: str, service: str, method: str, code: str, seconds: float
     ) -> None:
-        """A call ended; `code` is the status code's name in capitals."""
-        self._calls.handled.labels(grpc_type, service, method, _dashboard_code(code)).inc()
+        """A call ended; `code` is written as others' dashboards expect it: OK, DeadlineExceeded."""
+        self._calls.handled.labels(grpc_type, service, method, code).inc()
         self._calls.seconds.labels(grpc_type, service, method).observe(seconds)
-
-
-def _dashboard_code(code: str) -> str:
-    """UNAVAILABLE as Unavailable: so Go's servers, and with them others' dashboards, write codes."""
-    match code:
-        case "OK":
-            return code
-        case "CANCELLED":
-            return "Canceled"
-        case _:
-            return code.title().replace("_", "")
 
 
 class _WithoutCreationTimes(Collector):

@@ -412,7 +412,7 @@ class SealedKey(_message.Message):
     member: _builtins.str
     """To whom."""
     sealed: _builtins.bytes
-    """enc (32 bytes), then ciphertext and tag (48 bytes)."""
+    """u8 version, u8 suite, enc (32 bytes), ciphertext and tag (48 bytes)."""
     def __init__(
         self,
         *,

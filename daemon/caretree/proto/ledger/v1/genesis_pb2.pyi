@@ -203,7 +203,7 @@ class Member(_message.Message):
     ca_certificate: _builtins.bytes
     """The member's certificate authority, a DER certificate."""
     sealed_pseudonym_key: _builtins.bytes
-    """The pseudonym key sealed to the sealing key (80 bytes)."""
+    """The pseudonym key sealed to the sealing key (82 bytes, as SealedKey)."""
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
         """The member's peers."""

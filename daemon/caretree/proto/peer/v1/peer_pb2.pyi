@@ -264,6 +264,7 @@ class RaftMessage(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     LEADER_TRANSFER_FIELD_NUMBER: _builtins.int
+    COMMIT_TERM_FIELD_NUMBER: _builtins.int
     type: _builtins.int
     """The kind of message."""
     to: _builtins.int
@@ -286,6 +287,8 @@ class RaftMessage(_message.Message):
     """An opaque context."""
     leader_transfer: _builtins.bool
     """The vote is asked for on the leader's own word."""
+    commit_term: _builtins.int
+    """The term of the entry at `commit`."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RaftEntry]:
         """Entries to append."""
@@ -310,10 +313,11 @@ class RaftMessage(_message.Message):
         context: _builtins.bytes = ...,
         snapshot: Global___RaftSnapshot | None = ...,
         leader_transfer: _builtins.bool = ...,
+        commit_term: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "context", b"context", "entries", b"entries", "from", b"from", "index", b"index", "leader_transfer", b"leader_transfer", "log_term", b"log_term", "reject", b"reject", "reject_hint", b"reject_hint", "snapshot", b"snapshot", "term", b"term", "to", b"to", "transferee", b"transferee", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "commit_term", b"commit_term", "context", b"context", "entries", b"entries", "from", b"from", "index", b"index", "leader_transfer", b"leader_transfer", "log_term", b"log_term", "reject", b"reject", "reject_hint", b"reject_hint", "snapshot", b"snapshot", "term", b"term", "to", b"to", "transferee", b"transferee", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,124 @@
+"""The client port's server, put together."""
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection
+
+from caretree.config.values import Config
+from caretree.model.limits import CLIENT_BATCH_BYTES_MAX, KIB
+from caretree.node.identity import server_credentials
+from caretree.proto.api.v1 import (
+    access_pb2,
+    access_pb2_grpc,
+    operations_pb2,
+    operations_pb2_grpc,
+    proofs_pb2,
+    proofs_pb2_grpc,
+    records_pb2,
+    records_pb2_grpc,
+)
+from caretree.rpc.access import AccessService
+from caretree.rpc.guard import Guard
+from caretree.rpc.health import HealthService
+from caretree.rpc.interceptor import EdgeInterceptor
+from caretree.rpc.operations import OperationService
+from caretree.rpc.page_tokens import PageTokens
+from caretree.rpc.ports import CallRecorder, Peer
+from caretree.rpc.proofs import ProofService
+from caretree.rpc.records import RecordService
+from caretree.telemetry.health import Health
+
+# What a batch's own fields add to its records; also what lets a batch one byte too large arrive, so
+# that it is refused with a reason.
+FRAMING_BYTES_MAX: Final = 64 * KIB
+MESSAGE_BYTES_MAX: Final = CLIENT_BATCH_BYTES_MAX + FRAMING_BYTES_MAX
+METADATA_BYTES_MAX: Final = 8 * KIB
+STREAMS_PER_CONNECTION_MAX: Final = 64
+# A principal's own bound (guard) is reached long before; this one bounds what they all hold.
+CALLS_MAX: Final = 1024
+CONNECTION_AGE_MS_MAX: Final = 600_000
+CONNECTION_GRACE_MS: Final = 10_000
+PING_INTERVAL_MS_MIN: Final = 10_000
+PING_STRIKES_MAX: Final = 2
+PAGE_TOKEN_KEY_BYTES: Final = 32
+
+SERVER_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),  # a second daemon on this port shall fail, not share it
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
+    ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS_MIN),
+    ("grpc.http2.max_ping_strikes", PING_STRIKES_MAX),
+)
+
+SERVICES: Final = tuple(
+    str(file.DESCRIPTOR.services_by_name[name].full_name)
+    for file, name in (
+        (records_pb2, "RecordService"),
+        (access_pb2, "AccessService"),
+        (proofs_pb2, "ProofService"),
+        (operations_pb2, "OperationService"),
+    )
+)
+_HEALTH: Final = str(health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def build_server(
+    peer: Peer,
+    config: Config,
+    *,
+    metrics: CallRecorder,
+    health: Health,
+    version: str,
+    now: Callable[[], datetime] = _utc_now,
+) -> grpc.aio.Server:
+    """A server on the client port, bound and not yet started.
+
+    Raises:
+        OSError: the port is taken, or the certificate cannot be read.
+    """
+    guard = Guard(
+        genesis=peer.genesis,
+        member=config.peer.member,
+        principals=config.principals,
+        now=now,
+    )
+    server = grpc.aio.server(
+        interceptors=[EdgeInterceptor(guard, metrics)],
+        options=SERVER_OPTIONS,
+        maximum_concurrent_rpcs=CALLS_MAX,
+    )
+    _add_services(server, peer, health, version=version)
+    if config.api.reflection:
+        names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    try:
+        server.add_secure_port(config.listen.client, server_credentials(config.tls, peer.genesis))
+    except RuntimeError as error:
+        raise OSError(f"listen.client: cannot listen on {config.listen.client}") from error
+    return server
+
+
+def _add_services(server: grpc.aio.Server, peer: Peer, health: Health, *, version: str) -> None:
+    tokens = PageTokens(secrets.token_bytes(PAGE_TOKEN_KEY_BYTES))
+    records_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(peer, tokens), server)
+    access_pb2_grpc.add_AccessServiceServicer_to_server(AccessService(peer, tokens), server)
+    proofs_pb2_grpc.add_ProofServiceServicer_to_server(ProofService(peer), server)
+    operations_pb2_grpc.add_OperationServiceServicer_to_server(
+        OperationService(peer, version=version), server
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(HealthService(health, SERVICES), server)

@@ -1,0 +1,226 @@
+"""Three real peers in one process: real sockets, mutual TLS, LevelDB and files.
+
+async with cluster(tmp_path) as peers:
+    answer = await peers[TOWN].peer.append([record(...)], deadline=...)
+"""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from caretree.cli.certificates import Authority, create_authority, issue_peer
+from caretree.config.values import TlsFiles, Timing
+from caretree.crypto.custody import SystemCustody, SystemRandom
+from caretree.crypto.keystore import Keystore, PeerKeys, PseudonymKey
+from caretree.crypto.pseudonym import normalise_identifier
+from caretree.ledger.genesis import FIRST_PSEUDONYM_EPOCH, Genesis
+from caretree.ledger.values import Actor, Role
+from caretree.model.ids import MemberId, RequestId
+from caretree.node.assembly import PeerSettings
+from caretree.node.calls import AppendCommand
+from caretree.node.clock import SystemClock
+from caretree.node.disk import Disk
+from caretree.node.founding import create_data_directory
+from caretree.node.peer import Peer
+from caretree.storage.directory import DataDirectory
+from caretree.storage.leveldb import LevelDbStore
+from caretree.storage.row_cipher import RowCipher
+from caretree.storage.watermark import WatermarkFile
+from caretree.telemetry.health import Health
+from caretree.telemetry.logs import build_logger
+from caretree.telemetry.metrics import Metrics
+from prometheus_client import CollectorRegistry
+
+from tests.ledger.builders import (
+    CONSORTIUM,
+    HOSPITAL,
+    OFFICE,
+    PSEUDONYM_KEY,
+    TOWN,
+    Consortium,
+    Founder,
+    found,
+    founder,
+)
+
+MEMBERS = (TOWN, HOSPITAL, OFFICE)
+PHYSICIAN = Actor(principal="his", person="dr-li", role=Role.PHYSICIAN)
+AUDITOR = Actor(principal="office-auditor", person="", role=Role.AUDITOR)
+CARD = "urn:example:card"
+STORAGE_KEY = b"\x07" * 32
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(slots=True, kw_only=True)
+class Seat:
+    """One member's place: what outlives its peer, and the peer while it runs."""
+
+    founder: Founder
+    genesis: Genesis
+    directory: Path
+    tls: TlsFiles
+    address: str
+    addresses: dict[MemberId, str]
+    log_lines: list[bytes]
+    peer: Peer = None  # type: ignore[assignment]
+    running: "asyncio.Task[None]" = None  # type: ignore[assignment]
+    settings: PeerSettings = None  # type: ignore[assignment]
+
+    async def start(self) -> None:
+        """Start, or start again, from what the directory holds."""
+        disk = open_disk(self.directory)
+        self.settings = self._settings()
+        self.peer = Peer(self.settings, disk)
+        self.running = asyncio.create_task(self.peer.run())
+        ready = asyncio.create_task(self.peer.ready.wait())
+        await asyncio.wait({ready, self.running}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self.running.done():
+            self.running.result()
+
+    async def stop(self) -> None:
+        """Stop as on SIGTERM."""
+        if self.running is not None and not self.running.done():
+            await self.peer.stop()
+            await self.running
+
+    async def kill(self) -> None:
+        """End at once, without a word to anyone."""
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+
+    def _settings(self) -> PeerSettings:
+        keys = PeerKeys(
+            batch=self.founder.peer.batch,
+            log=self.founder.peer.log,
+            cosigner=self.founder.peer.cosigner,
+        )
+        return PeerSettings(
+            genesis=self.genesis,
+            member=self.founder.member,
+            own=self.founder.peer.peer,
+            keystore=Keystore(
+                consortium=CONSORTIUM,
+                member=self.founder.member,
+                member_key=self.founder.member_key,
+                sealing_key=self.founder.sealing,
+                member_secret=self.founder.secret,
+                storage_key=STORAGE_KEY,
+                pseudonym_keys=(PseudonymKey(epoch=FIRST_PSEUDONYM_EPOCH, key=PSEUDONYM_KEY),),
+                peer_keys=keys,
+            ),
+            peer_keys=keys,
+            pseudonym_key=PSEUDONYM_KEY,
+            custody=SystemCustody(),
+            clock=SystemClock(),
+            jitter=random.Random(self.founder.member).randrange,
+            timing=Timing(tick_ms=20, heartbeat_ticks=2, election_ticks=15),
+            listen_peer=self.address,
+            tls=self.tls,
+            addresses=self.addresses,
+            version="0.0.0",
+            metrics=Metrics(CollectorRegistry()),
+            health=Health(),
+            log=build_logger(self.log_lines.append, level="info"),
+        )
+
+
+def open_disk(directory: Path) -> Disk:
+    """The open data directory."""
+    data = DataDirectory.open(directory)
+    cipher = RowCipher(STORAGE_KEY, random=SystemRandom())
+    store = LevelDbStore.open(data.database_path, cipher=cipher)
+    return Disk(store, WatermarkFile.open(data.watermark_path), directory=data)
+
+
+@asynccontextmanager
+async def cluster(path: Path, *, start: bool = True) -> AsyncIterator[dict[MemberId, Seat]]:
+    """Three peers, started, and stopped at the end."""
+    now = datetime.now(UTC)
+    authorities: dict[MemberId, Authority] = {
+        member: create_authority(consortium=CONSORTIUM, member=member, now=now)
+        for member in MEMBERS
+    }
+    consortium = found(
+        [
+            replace(founder(member), ca_certificate=authorities[member].certificate_der())
+            for member in MEMBERS
+        ]
+    )
+    seats = _seats(path, consortium, authorities, now)
+    try:
+        if start:
+            await asyncio.gather(*(seat.start() for seat in seats.values()))
+        yield seats
+    finally:
+        for seat in seats.values():
+            if seat.running is not None and not seat.running.done():
+                await seat.kill()
+
+
+def _seats(
+    path: Path, consortium: Consortium, authorities: dict[MemberId, Authority], now: datetime
+) -> dict[MemberId, Seat]:
+    addresses = {member: f"127.0.0.1:{free_port()}" for member in MEMBERS}
+    seats: dict[MemberId, Seat] = {}
+    for member in MEMBERS:
+        home = path / member
+        home.mkdir(parents=True)
+        issued = issue_peer(
+            authorities[member],
+            consortium=CONSORTIUM,
+            member=member,
+            peer=consortium[member].peer.peer,
+            now=now,
+            key_pem=None,
+        )
+        tls = TlsFiles(peer_certificate=home / "peer.pem", peer_key=home / "peer.key")
+        tls.peer_certificate.write_bytes(issued.certificate_pem)
+        tls.peer_key.write_bytes(issued.key_pem)
+        create_data_directory(
+            home / "data",
+            genesis=consortium.genesis,
+            cipher=RowCipher(STORAGE_KEY, random=SystemRandom()),
+        )
+        seats[member] = Seat(
+            founder=consortium[member],
+            genesis=consortium.genesis,
+            directory=home / "data",
+            tls=tls,
+            address=addresses[member],
+            addresses=addresses,
+            log_lines=[],
+        )
+    return seats
+
+
+def soon(seconds: float = 10.0) -> float:
+    """A deadline so far from now, by the loop's clock."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+def record(
+    card: str, content: bytes, *, request: bytes | None = None, actor: Actor = PHYSICIAN
+) -> AppendCommand:
+    """A record of the patient with this card."""
+    return AppendCommand(
+        actor=actor,
+        patient=normalise_identifier(system=CARD, value=card),
+        content=content,
+        media_type="text/plain",
+        request_id=RequestId(request or random.randbytes(16)),
+        source=None,
+        replaces=None,
+    )
