@@ -1,4 +1,4 @@
-"""The rules of the ledger a second time, slow and plain: every answer from the list of what happened.
+"""The rules of the ledger a second time, slow and plain: answers from a list of what happened.
 
 It keeps no state but that list, and shares no code with the ledger but the values.
 """
@@ -57,17 +57,29 @@ class Reference:
             if event.member == member and event.body.request_id == body.request_id:
                 same = event.body.request_digest == body.request_digest
                 return Outcome.DUPLICATE if same else Outcome.REQUEST_ID_REUSED
-        happening, role = body.happening, body.actor.role
+        return self.judge_new(time_ms, member, body, body.happening)
+
+    def judge_new(
+        self, time_ms: int, member: MemberId, body: Body, happening: Happening
+    ) -> Outcome:
         if isinstance(happening, Denial):
             return Outcome.APPLIED
         if isinstance(happening, Reading):
             return self.judge_reading(time_ms, member, body, happening)
         if happening.custodian != member:
             return Outcome.WRONG_CUSTODIAN
+        if isinstance(happening, Grant | Revoke):
+            return self.judge_granting(time_ms, body.actor.role, happening)
+        return self.judge_adding(time_ms, body.actor.role, happening)
+
+    def judge_adding(self, time_ms: int, role: Role, happening: Record | Keyring) -> Outcome:
+        if role.name not in WRITERS:
+            return Outcome.NOT_PERMITTED
         if isinstance(happening, Record):
-            return self.judge_record(role, happening)
-        if isinstance(happening, Keyring):
-            return self.judge_keyring(time_ms, role, happening)
+            return self.judge_record(happening)
+        return self.judge_keyring(time_ms, happening)
+
+    def judge_granting(self, time_ms: int, role: Role, happening: Grant | Revoke) -> Outcome:
         if role.name not in GRANTERS:
             return Outcome.NOT_PERMITTED
         if isinstance(happening, Grant):
@@ -75,9 +87,7 @@ class Reference:
         standing = [g.grant_id for g in self.unrevoked(happening.patient, happening.custodian)]
         return Outcome.APPLIED if happening.grant_id in standing else Outcome.UNKNOWN_GRANT
 
-    def judge_record(self, role: Role, record: Record) -> Outcome:
-        if role.name not in WRITERS:
-            return Outcome.NOT_PERMITTED
+    def judge_record(self, record: Record) -> Outcome:
         if self.open_epoch(record.patient, record.custodian) != (
             record.keyring_epoch,
             record.key_id,
@@ -99,9 +109,7 @@ class Reference:
                 return Outcome.UNKNOWN_RECORD
         return Outcome.APPLIED
 
-    def judge_keyring(self, time_ms: int, role: Role, keyring: Keyring) -> Outcome:
-        if role.name not in WRITERS:
-            return Outcome.NOT_PERMITTED
+    def judge_keyring(self, time_ms: int, keyring: Keyring) -> Outcome:
         earlier = [
             e.happening
             for e in self.events
@@ -205,6 +213,7 @@ class Reference:
                 happening.patient,
                 happening.custodian,
             ) == (patient, custodian):
-                is_keyring = isinstance(happening, Keyring)
-                found = (happening.epoch, happening.key_id) if is_keyring else None
+                found = None
+                if isinstance(happening, Keyring):
+                    found = (happening.epoch, happening.key_id)
         return found

@@ -28,6 +28,7 @@ MS_PER_S: Final = 1000
 
 
 def create(
+    *,
     name: Annotated[str, typer.Argument(help="The consortium's name, domain-like.")],
     member: Annotated[list[str], typer.Option(help="A founding member's id; give it for each.")],
     out: Annotated[Path, typer.Option(help="Where to put the invitation.")],
@@ -69,6 +70,7 @@ def create(
 
 
 def found_consortium(
+    *,
     invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     request: Annotated[list[Path], typer.Argument(help="Every member's join request.")],
     out: Annotated[Path, typer.Option(help="Where to put the genesis.")],
@@ -95,6 +97,7 @@ def found_consortium(
 
 
 def policy(
+    *,
     genesis: Annotated[Path, typer.Option(help="The founded genesis, with all signatures.")],
     expected_hash: Annotated[
         str, typer.Option("--hash", help="Its hash, from somebody you trust.")

@@ -1,9 +1,12 @@
 """A member's directory: what `member init` makes and the later commands add to.
 
-    caretree.toml   the daemon's configuration           keystore, keystore.key   all secrets, locked
-    ca.pem, ca.key  the certificate authority            peer.pem, peer.key       the daemon's TLS
-    invitation, join-request, recovery-kit               genesis, genesis-hash, policy   once imported
-    data/           the data directory, once imported    principals/NAME/         one for each client
+    caretree.toml            the daemon's configuration
+    keystore, keystore.key   all secrets of the member and its peer, and what opens them
+    ca.pem, ca.key           the certificate authority
+    peer.pem, peer.key       the daemon's certificate
+    invitation, join-request, recovery-kit
+    genesis, genesis-hash, policy, data/          once the genesis is imported
+    principals/NAME/         what one client needs
 
 Files that hold secrets are their owner's alone. `genesis-hash` is the hash that the operator gave
 at the import: the genesis is believed by it, also later.

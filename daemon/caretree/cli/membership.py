@@ -32,6 +32,7 @@ HTTP_LISTEN: Final = "127.0.0.1:7403"
 
 
 def init(
+    *,
     invitation: Annotated[Path, typer.Argument(help="The invitation.")],
     member: Annotated[str, typer.Option(help="This member's id, as invited.")],
     display_name: Annotated[str, typer.Option(help="This member's name for people.")],
@@ -85,6 +86,7 @@ def init(
 
 
 def sign(
+    *,
     genesis: Annotated[Path, typer.Argument(help="The genesis to sign.")],
     directory: Directory,
     out: Annotated[Path, typer.Option(help="Where to put the signature.")],
@@ -121,6 +123,7 @@ def sign(
 
 
 def import_genesis(
+    *,
     genesis: Annotated[Path, typer.Argument(help="The genesis.")],
     directory: Directory,
     expected_hash: Annotated[

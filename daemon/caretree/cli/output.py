@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-JsonValue: TypeAlias = "str | int | bool | None | Mapping[str, JsonValue] | Sequence[JsonValue]"
+JsonValue: TypeAlias = "str | int | bool | Mapping[str, JsonValue] | Sequence[JsonValue] | None"
 
 _UNPRINTABLE: Final = "\ufffd"
 _HASH_GROUP: Final = 8

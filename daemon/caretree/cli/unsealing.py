@@ -16,6 +16,7 @@ class Unsealing:
     key: SealingKey
 
     def __call__(self, *, info: bytes, sealed: bytes) -> bytes:
+        """See Unseal."""
         return open_sealed(self.key, info=info, sealed=sealed)
 
 

@@ -150,6 +150,7 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
         own=settings.own,
         sign=settings.peer_keys.batch.sign,
         door=door,
+        metrics=settings.metrics,
     )
     desk = _assemble_desk(settings, disk, found, keeping, author)
     following = Following(

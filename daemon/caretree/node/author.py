@@ -25,6 +25,7 @@ from caretree.model.limits import MIB, POOL_BYTES_MAX
 from caretree.model.reasons import CallError, Reason
 from caretree.node.applier import AppliedBlock, Result
 from caretree.raft.messages import NO_PEER
+from caretree.telemetry.metrics import Metrics
 
 BATCH_BYTES_MAX: Final = 1 * MIB
 BATCH_ENTRIES_MAX: Final = 1024
@@ -76,8 +77,15 @@ class Author:
     """The queue of entries of this peer."""
 
     def __init__(
-        self, *, origin: Origin, own: PeerId, sign: Callable[[bytes], bytes], door: Door
+        self,
+        *,
+        origin: Origin,
+        own: PeerId,
+        sign: Callable[[bytes], bytes],
+        door: Door,
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._origin = origin
         self._own = own
         self._sign = sign
@@ -264,6 +272,7 @@ class Author:
             drafts=[(each.draft.leaf, each.draft.opening) for each in chosen],
             sign=self._sign,
         )
+        self._metrics.batch_signed()
         self._under_way[batch.signature] = UnderWay(batch=batch, entries=chosen)
 
     @staticmethod

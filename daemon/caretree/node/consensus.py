@@ -101,6 +101,7 @@ class Consensus:
         self._lead = NO_PEER
         self._applied_term = NO_TERM
         self._in_flight_term = NO_TERM
+        self._proposed_at = 0.0
 
     # What others hand in.
 
@@ -223,8 +224,11 @@ class Consensus:
             parts.raft.propose(encode_block_ref(ref), payload_bytes=len(held.block.encoded))
         except DroppedError:
             parts.stage.drop(ref)
+            parts.metrics.proposal_dropped()
         else:
             self._in_flight_term = term
+            self._proposed_at = time.monotonic()
+            parts.metrics.block_proposed()
 
     async def _handle(self, ready: Ready) -> None:
         parts = self._parts
@@ -299,6 +303,8 @@ class Consensus:
         state, self._hard_state_unsaved = self._hard_state_unsaved, None
         results = await parts.disk.run(self._apply_and_mark, entries, state)
         self._applied_term = entries[-1].term
+        if results and self._in_flight_term == self._applied_term:
+            parts.metrics.block_committed(seconds=time.monotonic() - self._proposed_at)
         if results:
             self._in_flight_term = NO_TERM
         for result in results:

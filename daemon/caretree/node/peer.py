@@ -229,7 +229,15 @@ class Peer:
         await self._stopped.wait()
 
     async def stop(self) -> None:
-        """Finish what is on its way, hand leadership over, and end `run`."""
+        """Hand leadership over and end `run`; whoever still has doors open closes them before."""
+        await self.prepare_stop()
+        if self._parts.consensus.leads:
+            await self._hand_over_leadership()
+        await self._save_certified()
+        self._stopped.set()
+
+    async def prepare_stop(self) -> None:
+        """Tell that this peer stops, and finish what is on its way."""
         self._settings.health.change(HealthState.STOPPING, reason="stopping")
         self._submit_denials(everything=True)
         try:
@@ -237,10 +245,6 @@ class Peer:
                 await self._parts.author.drained()
         except TimeoutError:
             self._settings.log.warning("entries left on their way; a restart does not lose them")
-        if self._parts.consensus.leads:
-            await self._hand_over_leadership()
-        await self._save_certified()
-        self._stopped.set()
 
     async def _hand_over_leadership(self) -> None:
         target = best_transferee(self._settings, self._parts)
@@ -328,7 +332,7 @@ class Peer:
                 for actor, denial in due:
                     parts.denials.put_back(actor, denial)
 
-    def _fail(self, failure: FatalError) -> None:
+    def fail(self, failure: FatalError) -> None:
         """End `run` with this failure."""
         if self._failure is None:
             self._failure = failure
@@ -340,5 +344,5 @@ class Peer:
         try:
             yield
         except FatalError as error:
-            self._fail(error)
+            self.fail(error)
             raise

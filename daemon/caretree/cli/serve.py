@@ -1,0 +1,292 @@
+"""`caretree serve`: one daemon from one file, until SIGTERM or a fault that it must not survive."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from google.protobuf.internal import api_implementation
+from prometheus_client import CollectorRegistry
+
+from caretree.cli.errors import CommandError
+from caretree.cli.home import Home, peer_keys_of
+from caretree.config.errors import ConfigError
+from caretree.config.exit_status import ExitStatus
+from caretree.config.parse import keystore_key_path, load_config
+from caretree.config.values import Config
+from caretree.crypto.custody import SystemCustody
+from caretree.crypto.keystore import Keystore, decode_keystore
+from caretree.crypto.locked import RawKey
+from caretree.ledger.genesis import LEDGER_VERSION, Genesis
+from caretree.model.errors import CaretreeError, FatalError
+from caretree.node.assembly import PeerSettings
+from caretree.node.clock import SystemClock
+from caretree.node.disk import Disk
+from caretree.node.peer import Peer
+from caretree.node.upkeep import keep_measuring
+from caretree.rpc.server import build_server
+from caretree.storage.directory import DataDirectory
+from caretree.storage.files import read_secret_file
+from caretree.storage.leveldb import LevelDbStore
+from caretree.storage.row_cipher import RowCipher
+from caretree.storage.watermark import WatermarkFile
+from caretree.telemetry.health import Health
+from caretree.telemetry.logs import Logger, build_logger, capture_standard_logging
+from caretree.telemetry.metrics import Metrics
+from caretree.telemetry.systemd import READY, STOPPING, notify
+from caretree.telemetry.writer import LineWriter
+
+DRAIN_S: Final = 5.0
+LAST_LINES_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """What a daemon is started with."""
+
+    config: Config
+    genesis: Genesis
+    keystore: Keystore
+    pseudonym_key: bytes
+    metrics: Metrics
+    health: Health
+    log: Logger
+    version: str
+    notify_socket: str | None
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run the daemon; the exit status says why it ended (see ops/docs/configuration.md)."""
+    path = _parse(arguments)
+    metrics = Metrics(CollectorRegistry())
+    writer = LineWriter(sys.stderr.fileno(), on_drop=metrics.log_lines_dropped)
+    try:
+        return _serve(path, metrics, writer)
+    except (ConfigError, CommandError) as error:
+        return _last_line(writer, error, ExitStatus.REFUSED)
+    except FatalError as error:
+        return _last_line(writer, error, ExitStatus.FATAL)
+    except (CaretreeError, OSError) as error:
+        return _last_line(writer, error, ExitStatus.FAILED)
+
+
+def _parse(arguments: Sequence[str]) -> Path:
+    parser = argparse.ArgumentParser(
+        prog="caretree serve",
+        description="Runs this member's daemon from one configuration file.",
+        epilog="Example: caretree serve --config town/caretree.toml",
+    )
+    parser.add_argument("--config", required=True, type=Path, help="the daemon's TOML file")
+    chosen: Path = parser.parse_args(arguments).config
+    return chosen
+
+
+def _last_line(writer: LineWriter, error: Exception, status: ExitStatus) -> int:
+    writer.close(timeout_s=LAST_LINES_S)
+    kind = "fatal" if status is ExitStatus.FATAL else "error"
+    sys.stderr.write(f"caretree: {kind}: {error}\n")
+    sys.stderr.flush()
+    return status
+
+
+def _serve(path: Path, metrics: Metrics, writer: LineWriter) -> int:
+    _check_interpreter()
+    config = load_config(path)
+    log = build_logger(writer.write, level=config.log.level.value)
+    capture_standard_logging(log, level=config.log.level.value)
+    daemon = _prepare(path, config, metrics, log)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(daemon))
+    log.info("stopped")
+    writer.close(timeout_s=LAST_LINES_S)
+    return ExitStatus.STOPPED
+
+
+def _check_interpreter() -> None:
+    """Refuse what would make the daemon unsafe or slow without anybody noticing.
+
+    Raises:
+        CommandError: assertions are off, or protobuf runs in pure Python.
+    """
+    if sys.flags.optimize:
+        raise CommandError(
+            "assertions are switched off", next_step="Start Python without -O or PYTHONOPTIMIZE."
+        )
+    if api_implementation.Type() != "upb":
+        raise CommandError(
+            "protobuf runs on its slow backend",
+            next_step="Unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION, or install protobuf's wheel.",
+        )
+
+
+def _prepare(path: Path, config: Config, metrics: Metrics, log: Logger) -> Daemon:
+    genesis = Home(path=path.absolute().parent).read_genesis()
+    keystore = _read_keystore(path, config)
+    if (keystore.consortium, keystore.member) != (genesis.consortium, config.peer.member):
+        raise CommandError(
+            "the keystore belongs to another member or consortium",
+            next_step="Name the keystore that `caretree member init` made for this member.",
+        )
+    version = installed_version("caretree")
+    metrics.describe_build(version=version, ledger_version=LEDGER_VERSION)
+    return Daemon(
+        config=config,
+        genesis=genesis,
+        keystore=keystore,
+        pseudonym_key=_pseudonym_key(keystore, genesis),
+        metrics=metrics,
+        health=Health(),
+        log=log,
+        version=version,
+        notify_socket=os.environ.get("NOTIFY_SOCKET"),
+    )
+
+
+def _read_keystore(path: Path, config: Config) -> Keystore:
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    key_path = keystore_key_path(config, path=path, credentials=credentials)
+    key, encoded = read_secret_file(key_path), read_secret_file(config.peer.keystore)
+    if key is None or encoded is None:
+        missing = key_path if key is None else config.peer.keystore
+        raise CommandError(
+            f"{missing} is missing", next_step="Put it back, or restore the member from its kit."
+        )
+    return decode_keystore(encoded, key=RawKey(key=key))
+
+
+def _pseudonym_key(keystore: Keystore, genesis: Genesis) -> bytes:
+    for held in keystore.pseudonym_keys:
+        if held.epoch == genesis.pseudonym_epoch:
+            return held.key
+    raise CommandError(
+        "the keystore lacks the consortium's pseudonym key",
+        next_step="Run `caretree member import` again: it takes the key out of the genesis.",
+    )
+
+
+async def _run(daemon: Daemon) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    peer = Peer(_settings(daemon), _open_disk(daemon))
+    running = asyncio.ensure_future(peer.run())
+    try:
+        await _until(peer.ready, running)
+        async with _doors(daemon, peer):
+            daemon.log.info("serving", version=daemon.version)
+            notify(READY, notify_socket=daemon.notify_socket)
+            measuring = asyncio.ensure_future(
+                keep_measuring(
+                    daemon.metrics,
+                    directory=daemon.config.peer.data_directory,
+                    certificate=daemon.config.tls.peer_certificate,
+                )
+            )
+            try:
+                await _until(stopping, running, measuring)
+            finally:
+                measuring.cancel()
+            notify(STOPPING, notify_socket=daemon.notify_socket)
+            daemon.log.info("stopping")
+            await peer.prepare_stop()
+        await peer.stop()
+        await running
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _until(event: asyncio.Event, *running: "asyncio.Future[None]") -> None:
+    """Return at the event, or raise what ended the first of those that run."""
+
+    async def wait() -> None:
+        await event.wait()
+
+    waiting = asyncio.ensure_future(wait())
+    try:
+        done, _ = await asyncio.wait({waiting, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        waiting.cancel()
+
+
+@asynccontextmanager
+async def _doors(daemon: Daemon, peer: Peer) -> AsyncIterator[None]:
+    """The client port and the HTTP port, open."""
+    server = build_server(
+        peer,
+        daemon.config,
+        metrics=daemon.metrics,
+        health=daemon.health,
+        version=daemon.version,
+    )
+    await server.start()
+    try:
+        if daemon.config.listen.http is None:
+            yield
+        else:
+            async with _http(daemon, peer, daemon.config.listen.http):
+                yield
+    finally:
+        await server.stop(DRAIN_S)
+
+
+@asynccontextmanager
+async def _http(daemon: Daemon, peer: Peer, address: str) -> AsyncIterator[None]:
+    # aiohttp takes 13 MB, which a peer without an HTTP port is spared.
+    from caretree.console.pages import Pages  # noqa: PLC0415
+    from caretree.console.server import serve_console  # noqa: PLC0415
+
+    pages = Pages(
+        exposition=daemon.metrics.exposition,
+        health=daemon.health,
+        log=peer if daemon.config.http.tiles else None,
+        on_fatal=peer.fail,
+    )
+    async with serve_console(pages, address=address):
+        yield
+
+
+def _open_disk(daemon: Daemon) -> Disk:
+    directory = DataDirectory.open(daemon.config.peer.data_directory)
+    cipher = RowCipher(daemon.keystore.storage_key, random=SystemCustody())
+    watermark = WatermarkFile.open(directory.watermark_path)
+    if watermark.damaged_pages:
+        daemon.log.error("watermark pages were damaged", pages=watermark.damaged_pages)
+    store = LevelDbStore.open(directory.database_path, cipher=cipher)
+    return Disk(store, watermark, directory=directory)
+
+
+def _settings(daemon: Daemon) -> PeerSettings:
+    config = daemon.config
+    peer_keys = peer_keys_of(daemon.keystore)
+    return PeerSettings(
+        genesis=daemon.genesis,
+        member=config.peer.member,
+        own=peer_keys.peer_id(),
+        keystore=daemon.keystore,
+        peer_keys=peer_keys,
+        pseudonym_key=daemon.pseudonym_key,
+        custody=SystemCustody(),
+        clock=SystemClock(),
+        jitter=secrets.randbelow,
+        timing=config.timing,
+        listen_peer=config.listen.peer,
+        tls=config.tls,
+        addresses=config.peers,
+        version=daemon.version,
+        metrics=daemon.metrics,
+        health=daemon.health,
+        log=daemon.log,
+    )
