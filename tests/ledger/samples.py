@@ -18,8 +18,8 @@ from caretree.ledger.certificate import (
     sign_lines,
     start_certificate,
 )
-from caretree.ledger.leaves import NO_MAP_ROOT, encode_entry_leaf, encode_seal_leaf
-from caretree.ledger.receipts import build_receipt
+from caretree.ledger.leaves import NO_MAP_ROOT, SEAL_LEAF_BYTES, encode_entry_leaf, encode_seal_leaf
+from caretree.ledger.receipts import SealProof, build_receipt
 from caretree.ledger.values import (
     Actor,
     Attempt,
@@ -237,7 +237,7 @@ def seal_of(block: Block) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Block 0 and block 1, as a tree: every leaf, and where each body and salt belongs."""
+    """Blocks as a tree: every leaf, and where each body and salt belongs."""
 
     consortium: Consortium
     leaves: tuple[bytes, ...]
@@ -256,6 +256,10 @@ class History:
         return prove_inclusion(
             index=LeafIndex(index), size=TreeSize(len(self.leaves)), fetch=growth.node
         )
+
+    def prove_seal(self, index: int) -> SealProof:
+        """The proof of the seal at this leaf index."""
+        return SealProof(leaf=self.leaves[index], index=LeafIndex(index), proof=self.prove(index))
 
     def certificate(self, *members: MemberId) -> Certificate:
         """A certificate with both lines of these members' peers."""
@@ -280,7 +284,9 @@ class History:
 
     def receipt(self, index: int, *, erased: bool = False) -> bytes:
         """The receipt of an entry, with its body or after its erasure."""
-        first, last = (0, 1) if index == 0 else (2, len(self.leaves) - 1)
+        seals = [place for place, leaf in enumerate(self.leaves) if len(leaf) == SEAL_LEAF_BYTES]
+        following = min(place for place in seals if place > index)
+        previous = max((place for place in seals if place < index), default=None)
         opening = self.openings[index]
         author = None if index == 0 else self.consortium[TOWN].peer.peer
         return build_receipt(
@@ -290,10 +296,8 @@ class History:
             author=author,
             salt=opening.salt,
             body=None if erased else opening.body,
-            seal_leaf=self.leaves[last],
-            seal_index=LeafIndex(last),
-            seal_proof=self.prove(last),
-            first_index=LeafIndex(first),
+            seal=self.prove_seal(following),
+            previous_seal=None if previous is None else self.prove_seal(previous),
             note=self.note(),
         )
 
@@ -301,18 +305,23 @@ class History:
         return [leaf_hash(leaf) for leaf in self.leaves]
 
 
-def history() -> History:
-    """Block 0, and a block 1 with one entry of each kind by the town's peer: leaves 2 to 10."""
+def history(*, later_blocks: int = 0) -> History:
+    """Block 0, and a block 1 with one entry of each kind by the town's peer: leaves 2 to 10.
+
+    Each later block adds a record and its seal: leaves 12 and 13, 14 and 15, and so on.
+    """
     consortium = founders()
     random = FixedRandom(1)
-    zero = genesis_block(consortium.genesis)
-    bodies = [encode_body(body_of(happening)) for happening in HAPPENINGS.values()]
-    drafts = [draft(consortium, TOWN, body, random=random) for body in bodies]
-    one = block_of(consortium, [batch_of(consortium, TOWN, drafts)])
-    leaves = (*zero.batches[0].leaves, seal_of(zero), *(leaf for leaf, _ in drafts), seal_of(one))
+    block = genesis_block(consortium.genesis)
+    leaves = [*block.batches[0].leaves, seal_of(block)]
     openings = {0: Opening(salt=ZERO_SALT, body=consortium.genesis.encoded, payload=None)}
-    openings |= {index: opening for index, (_, opening) in enumerate(drafts, start=2)}
-    return History(consortium=consortium, leaves=leaves, openings=openings)
+    for happenings in (HAPPENINGS.values(), *([RECORD],) * later_blocks):
+        bodies = [encode_body(body_of(happening)) for happening in happenings]
+        drafts = [draft(consortium, TOWN, body, random=random) for body in bodies]
+        block = block_of(consortium, [batch_of(consortium, TOWN, drafts)], parent=block)
+        openings |= {index: opening for index, (_, opening) in enumerate(drafts, len(leaves))}
+        leaves += [*(leaf for leaf, _ in drafts), seal_of(block)]
+    return History(consortium=consortium, leaves=tuple(leaves), openings=openings)
 
 
 def short_hash(content: bytes) -> str:

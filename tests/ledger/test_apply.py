@@ -228,7 +228,7 @@ class TestPlaces:
         assert position_of(world.store, applied.head.height, Place(1)) is None
 
 
-class TestReplay:
+class TestReplay:  # INV-10
     def test_a_replay_of_the_chain_gives_the_same_bytes_in_every_table_of_apply(self) -> None:
         world = lively_world()
 

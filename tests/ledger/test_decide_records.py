@@ -25,7 +25,7 @@ def other_digest(request: Request) -> Request:
     return replace(request, request_digest=Digest(bytes(32)))
 
 
-class TestRequests:
+class TestRequests:  # INV-11
     def test_the_same_request_again_is_a_duplicate_with_the_first_answer(self) -> None:
         world = World()
         key = world.open_keyring(TOWN, PATIENT)

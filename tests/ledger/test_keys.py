@@ -48,6 +48,7 @@ class TestKeyPaths:
         assert [link.epoch for link in path.links] == [2, 1]
         assert [self.opened(world, OFFICE, number) for number in (1, 2, 3)] == keys
 
+    # INV-25
     def test_a_revoked_grantee_never_opens_what_came_after(self) -> None:
         world, keys = rekeyed_world()
 
@@ -138,6 +139,7 @@ class TestOpening:
         with pytest.raises(MalformedError):
             open_draft(world, (b"\xff", record), key)
 
+    # INV-24
     def test_no_draw_is_used_twice(self) -> None:
         world = World()
         key = world.open_keyring(TOWN, PATIENT)

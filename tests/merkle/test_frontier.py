@@ -31,6 +31,7 @@ def test_leaf_and_node_hashes_are_prefixed_apart() -> None:
     assert leaf_hash(leaf_hash(b"a") + leaf_hash(b"b")) != tree_hash([b"a", b"b"])
 
 
+# INV-15: however a tree grew, its root is that of RFC 6962 2.1 over its leaves.
 def test_every_split_of_every_small_tree_into_two_batches_has_the_reference_root() -> None:
     leaves = make_leaves(65)
     hashes = hash_leaves(leaves)

@@ -74,7 +74,7 @@ class Checker:
         return max(self.committed, default=LogIndex(0))
 
     def on_state(self, member: Member) -> None:
-        """One leader in a term, and it holds all that was committed (Raft 5.2, 5.4.3)."""
+        """INV-1: one leader in a term; it holds all that was committed (Raft 5.2, 5.4.3)."""
         node = member.node
         if node is None or node.role is not Role.LEADER:
             return
@@ -88,7 +88,7 @@ class Checker:
             assert index < log.first_index() - 1 or log.term(index) == entry.term, "lost"
 
     def on_write(self, member: Member, ready: Ready) -> None:
-        """Entries of one index and term are the same, and so is what comes before them (5.3)."""
+        """INV-2: entries of one index and term are the same, as is what precedes them (5.3)."""
         before = member.store.term(LogIndex(ready.entries[0].index - 1))
         for entry in ready.entries:
             assert entry.index > member.applied, "an applied entry is overwritten"
@@ -97,12 +97,12 @@ class Checker:
             before = entry.term
 
     def on_apply(self, member: Member, entry: Entry) -> None:
-        """Every peer applies the same entry at an index, one after the other (5.4.3)."""
+        """INV-3: every peer applies the same entry at an index, one after the other (5.4.3)."""
         assert entry.index == member.applied + 1
         assert self.committed.setdefault(entry.index, entry) == entry
 
     def on_send(self, member: Member, message: Message) -> None:
-        """Nothing of term, vote or log is shown that a crash could take back (thesis 3.8)."""
+        """INV-4: nothing of term, vote or log is shown that a crash could take back (3.8)."""
         state = member.store.hard_state
         if message.type is MessageType.PRE_VOTE:
             assert message.term <= state.term + 1
@@ -115,7 +115,7 @@ class Checker:
             assert message.index <= member.store.last_index() or message.term < state.term
 
     def on_read(self, context: bytes, index: LogIndex) -> None:
-        """A read sees all that was committed before it was asked for."""
+        """INV-5: a read sees all that was committed before it was asked for."""
         assert index >= self.read_floors[context]
         self.reads_answered += 1
 

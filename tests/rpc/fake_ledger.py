@@ -12,7 +12,7 @@ from caretree.ledger.certificate import (
     sign_lines,
     start_certificate,
 )
-from caretree.ledger.receipts import build_receipt
+from caretree.ledger.receipts import SealProof, build_receipt
 from caretree.ledger.values import Block, Body, Position
 from caretree.merkle.checkpoint import Checkpoint
 from caretree.merkle.frontier import EMPTY_FRONTIER, Growth, grow
@@ -28,8 +28,7 @@ from tests.ledger.samples import SIGNED_S, batch_of, block_of, draft, seal_of
 class _Entry:
     salt: bytes
     body: bytes
-    first: int
-    seal: int
+    block: int
 
 
 @dataclass(slots=True)
@@ -40,14 +39,15 @@ class FakeLedger:
     leaves: list[bytes] = field(default_factory=list)
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _blocks: list[Block] = field(default_factory=list)
+    _seals: list[int] = field(default_factory=list)  # each block's seal
     _random: FixedRandom = field(default_factory=lambda: FixedRandom(1))
 
     def __post_init__(self) -> None:
         zero = genesis_block(self.consortium.genesis)
         self._blocks = [zero]
         self.leaves = [*zero.batches[0].leaves, seal_of(zero)]
-        body = self.consortium.genesis.encoded
-        self._entries = {0: _Entry(salt=ZERO_SALT, body=body, first=0, seal=1)}
+        self._seals = [1]
+        self._entries = {0: _Entry(salt=ZERO_SALT, body=self.consortium.genesis.encoded, block=0)}
 
     @property
     def size(self) -> TreeSize:
@@ -61,13 +61,13 @@ class FakeLedger:
         batch = batch_of(self.consortium, TOWN, drafts)
         block = block_of(self.consortium, [batch], parent=self._blocks[-1])
         first = len(self.leaves)
-        seal = first + len(drafts)
         self._blocks.append(block)
+        self._seals.append(first + len(drafts))
         self.leaves += [*(leaf for leaf, _ in drafts), seal_of(block)]
         for place, (_, opening) in enumerate(drafts):
             assert opening.body is not None
             self._entries[first + place] = _Entry(
-                salt=opening.salt, body=opening.body, first=first, seal=seal
+                salt=opening.salt, body=opening.body, block=block.header.height
             )
         return [
             Position(
@@ -87,10 +87,8 @@ class FakeLedger:
             author=self.consortium[TOWN].peer.peer if index else None,
             salt=entry.salt,
             body=entry.body,
-            seal_leaf=self.leaves[entry.seal],
-            seal_index=LeafIndex(entry.seal),
-            seal_proof=self._prove(growth, entry.seal),
-            first_index=LeafIndex(entry.first),
+            seal=self._prove_seal(growth, entry.block),
+            previous_seal=self._prove_seal(growth, entry.block - 1) if entry.block else None,
             note=self.note(),
         )
 
@@ -121,6 +119,12 @@ class FakeLedger:
 
     def _grown(self, size: TreeSize) -> Growth:
         return grow(EMPTY_FRONTIER, [leaf_hash(leaf) for leaf in self.leaves[:size]])
+
+    def _prove_seal(self, growth: Growth, block: int) -> SealProof:
+        index = self._seals[block]
+        return SealProof(
+            leaf=self.leaves[index], index=LeafIndex(index), proof=self._prove(growth, index)
+        )
 
     def _prove(self, growth: Growth, index: int) -> tuple[Digest, ...]:
         return prove_inclusion(index=LeafIndex(index), size=self.size, fetch=growth.node)

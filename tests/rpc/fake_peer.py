@@ -115,9 +115,7 @@ class FakePeer:
     async def grant(self, command: GrantCommand, *, deadline: float) -> GrantAnswer:
         self._begin(command, deadline)
         grant_id = GrantId(_digest(command.request_id))
-        happening = replace(
-            GRANT, grant_id=grant_id, grantee=command.grantee, rule=command.rule
-        )
+        happening = replace(GRANT, grant_id=grant_id, grantee=command.grantee, rule=command.rule)
         position = self._enter(happening, command.request_id, command.actor)
         self._grants[grant_id] = GrantView(
             grant_id=grant_id,
@@ -150,9 +148,7 @@ class FakePeer:
         end = start + limit
         return views[start:end], end.to_bytes(2, "big") if end < len(views) else None
 
-    def trail(
-        self, patient: PatientIdentifier | None, *, before: int, limit: int
-    ) -> TrailAnswer:
+    def trail(self, patient: PatientIdentifier | None, *, before: int, limit: int) -> TrailAnswer:
         self._begin(patient, 0)
         newest = min(before, int(self.ledger.size))
         indexes = list(range(newest - 1, max(newest - 1 - limit, -1), -1))
@@ -177,9 +173,7 @@ class FakePeer:
 
     def checkpoint(self) -> CheckpointAnswer:
         self._begin(None, 0)
-        return CheckpointAnswer(
-            note=self.ledger.note(), tree_size=self.ledger.size, age_ms=7
-        )
+        return CheckpointAnswer(note=self.ledger.note(), tree_size=self.ledger.size, age_ms=7)
 
     def consistency_proof(
         self, first: TreeSize, second: TreeSize | None

@@ -81,6 +81,7 @@ def test_rows_are_there_after_a_reopening(tmp_path: Path) -> None:
     again.close()
 
 
+# INV-22
 def test_encrypted_rows_leave_no_plaintext_in_any_file(tmp_path: Path) -> None:
     store = create(tmp_path / "db")
     name = b"canary-name-of-a-patient"

@@ -1,4 +1,4 @@
-"""A damaged byte or file of LevelDB is never served, and never passes for a thinner history."""
+"""INV-21: a damaged byte or file of LevelDB is never served, nor passes for a thinner history."""
 
 import itertools
 import shutil

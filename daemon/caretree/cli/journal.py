@@ -24,7 +24,7 @@ from caretree.model.ids import RecordId
 DocumentDigest = NewType("DocumentDigest", str)
 
 _TITLE: Final = "caretree import journal v1"
-_LINE: Final = re.compile(r"([0-9a-f]{32}) ([0-9a-f]{32})\n")
+_LINE: Final = re.compile(rb"([0-9a-f]{32}) [0-9a-f]{32}\n")
 _DIGEST_BYTES: Final = 16
 
 
@@ -57,13 +57,23 @@ class Journal:
             CommandError: it cannot be opened, is none, or another consortium's.
         """
         self._path = path
-        self._acknowledged = _read(path, origin)
-        self._file = _open(path)
-        # A line that a crash has cut is none; the next one begins on a line of its own.
-        self._file.truncate(self._whole_bytes(origin))
-        self._file.seek(0, os.SEEK_END)
-        if self._file.tell() == 0:
-            self._file.write(_title(origin).encode())
+        title = f"{_TITLE} {origin}\n".encode()
+        try:
+            self._file = _open(path)
+            content = self._file.read()
+            if content and not content.startswith(title):
+                raise CommandError(
+                    f"{path} is no import journal of {origin}",
+                    next_step="Name another with --journal, or move that one away.",
+                )
+            self._acknowledged = _acknowledged(content[len(title) :])
+            # A line that a crash has cut is none; the next begins on a line of its own.
+            self._file.truncate(content.rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
+            if not content:
+                self._file.write(title)
+        except OSError as error:
+            raise _refused(path, error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -91,10 +101,20 @@ class Journal:
         except OSError as error:
             raise _refused(self._path, error) from error
 
-    def _whole_bytes(self, origin: str) -> int:
-        lines = len(self._acknowledged) if self._path.stat().st_size else 0
-        return 0
+
+def _open(path: Path) -> IO[bytes]:
+    """The journal's file, made for its owner alone where it is not there; nothing is buffered."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "r+b", buffering=0)
 
 
-def _title(origin: str) -> str:
-    return f"{_TITLE} {origin}\n"
+def _acknowledged(lines: bytes) -> set[DocumentDigest]:
+    found = (_LINE.fullmatch(line) for line in lines.splitlines(keepends=True))
+    return {DocumentDigest(line[1].decode()) for line in found if line is not None}
+
+
+def _refused(path: Path, error: OSError) -> CommandError:
+    return CommandError(
+        f"the journal {path} cannot be used: {error.strerror}",
+        next_step="Name another with --journal.",
+    )

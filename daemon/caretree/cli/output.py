@@ -104,7 +104,7 @@ def show_error(message: str, next_step: str, *, reason: str, as_json: bool, stre
         error = {"reason": reason, "message": message, "next_step": next_step}
         print(json.dumps({"error": error}, ensure_ascii=False), file=stream)
         return
-    line = " ".join(part.strip().rstrip(".") + "." for part in (message, next_step) if part.strip())
+    line = " ".join(_sentence(part) for part in (message, next_step) if part.strip())
     print(f"caretree: {printable(line)}", file=stream)
 
 
@@ -122,6 +122,11 @@ def grouped(digest: bytes) -> str:
     digits = digest.hex()
     starts = range(0, len(digits), _HASH_GROUP)
     return " ".join(digits[at : at + _HASH_GROUP] for at in starts)
+
+
+def _sentence(text: str) -> str:
+    stripped = text.strip()
+    return stripped if stripped.endswith((".", "?", "!")) else f"{stripped}."
 
 
 def _cell(text: str) -> str:

@@ -1,8 +1,8 @@
 """Ed25519 signatures under our own rule of acceptance (ADR-0011).
 
 Verifiers of Ed25519 differ at the edges, and a consortium whose peers run different library
-releases must never disagree about one signature. So a signature is refused here, before any library
-is asked, unless
+releases must never disagree about one signature (INV-26). So a signature is refused here, before
+any library is asked, unless
 
 1. the public key A has 32 bytes and the signature R || S has 64;
 2. A and R are canonical encodings (RFC 8032 5.1.3): y below p = 2^255 - 19, no sign bit where x

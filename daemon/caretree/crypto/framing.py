@@ -2,8 +2,8 @@
 
 Parts are joined with their lengths, so that two different lists of parts never give the same bytes.
 The first part of nearly everything is a label from the table below: bytes made for one purpose
-never pass for another's. These labels are in stored, hashed and signed bytes for ever; a changed
-meaning takes a new label.
+never pass for another's (INV-23). These labels are in stored, hashed and signed bytes for ever; a
+changed meaning takes a new label.
 """
 
 from typing import Final
@@ -23,10 +23,13 @@ LABEL_CONTENT: Final = label("content")  # commitments.content_key
 LABEL_KEY_ID: Final = label("key-id")  # keyring.key_id
 LABEL_PEER_ID: Final = label("peer-id")  # peer_identity.derive_peer_id
 LABEL_BLOCK: Final = label("block")  # the block hash, computed in ledger
+LABEL_GENESIS: Final = label("genesis")  # the genesis hash, computed in ledger
+LABEL_INVITATION: Final = label("invitation")  # the invitation hash, computed in ledger
 
 # Signed
 LABEL_BATCH: Final = label("batch")  # the author peer over the leaves of a batch
-LABEL_GENESIS: Final = label("genesis")  # each founder's member key over the genesis
+LABEL_JOIN: Final = label("join")  # an invited member's key over its join request
+LABEL_FOUNDER: Final = label("founder")  # each founder's member key over the genesis hash
 
 # Authenticated beside a ciphertext, or bound into an HPKE key schedule
 LABEL_RECORD: Final = label("record")  # sealing: content, and with a key id the record key

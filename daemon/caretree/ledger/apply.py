@@ -97,7 +97,7 @@ def void_reason(head: Head, block: Block, rules: Genesis) -> VoidReason | None:
     """Why the block has no effect after this head; None when it has.
 
     A leader that drafts such a block is broken or lies: it takes no height, and its name goes into
-    an alarm.
+    an alarm (INV-7).
     """
     header = block.header
     checks = (

@@ -5,8 +5,8 @@
     block hash    = SHA-256(lp("caretree/v1/block", header,
                                for each batch: batch header, lp(leaves...), signature))
 
-A batch's bytes pass through a block untouched. A block is stored without openings; body and
-payload are rows of their own, put back when the block is handed on.
+A batch's bytes pass through a block untouched (INV-13). A block is stored without openings; body
+and payload are rows of their own, put back when the block is handed on.
 """
 
 import hashlib

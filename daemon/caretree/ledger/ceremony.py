@@ -15,10 +15,10 @@ A founder signature is by the member key over lp("caretree/v1/founder", genesis 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from caretree.crypto.ed25519 import SIGNATURE_BYTES
-from caretree.crypto.framing import label, length_prefixed
+from caretree.crypto.framing import LABEL_FOUNDER, length_prefixed
 from caretree.crypto.pseudonym import pseudonym_key_seal_info
 from caretree.crypto.suite import check_key
 from caretree.ledger.armour import Armour, format_armour, parse_armour
@@ -43,8 +43,6 @@ from caretree.ledger.wire import check_length, parse_strict
 from caretree.model.errors import MalformedError, VerificationError
 from caretree.model.ids import Digest, MemberId, TimeMs, parse_member_id
 from caretree.proto.ledger.v1 import genesis_pb2
-
-LABEL_FOUNDER: Final = label("founder")
 
 
 class Seal(Protocol):

@@ -1,8 +1,8 @@
 """When a checkpoint is CERTIFIED: whose lines count, how they are made, gathered and written down.
 
 CERTIFIED = one 0x01 line of a voter's log key under the origin, and 0x04 lines of co-signers of q
-distinct members (ARCHITECTURE section 6). The same rule, written as a tlog-policy, is what a
-verifier anywhere is given.
+distinct members (ARCHITECTURE section 6; INV-17). The same rule, written as a tlog-policy, is what
+a verifier anywhere is given.
 """
 
 from collections.abc import Iterable

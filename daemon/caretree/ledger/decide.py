@@ -1,9 +1,9 @@
 """Whether an entry takes effect: VALIDITY, from the state at its position, its bytes, block time.
 
-Nothing else may enter: no clock, no version of the software, nothing that this peer alone knows.
-Every peer that applies the same blocks must come to the same outcomes, and the tree it ends in
-shows whether it did. The rules who may do what are in `access`; those which keyring epoch is open,
-which grant stands and which records exist are here.
+Nothing else may enter: no clock, no version of the software, nothing that this peer alone knows
+(INV-8). Every peer that applies the same blocks must come to the same outcomes, and the tree it
+ends in shows whether it did. The rules who may do what are in `access`; those which keyring epoch
+is open, which grant stands and which records exist are here.
 
 For each entry the checks stand in the order in which they are made, because the first that fails
 gives the outcome.
@@ -206,7 +206,7 @@ def _decide_revoke(scene: Scene, member: MemberId, actor: Actor, revoke: Revoke)
 
 
 def _decide_reading(scene: Scene, member: MemberId, actor: Actor, reading: Reading) -> Outcome:
-    """A reading names exactly what is open at its own position, hence misses nothing before it.
+    """INV-12: a reading names exactly what is open at its position, so it misses nothing before it.
 
     That makes reads linearizable without another round: one drafted on an old state is stale.
     """

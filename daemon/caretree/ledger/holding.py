@@ -1,8 +1,9 @@
 """Whether this peer HOLDS a block: for every leaf the body and payload that it commits to.
 
 Holding and validity are two questions (ARCHITECTURE section 5). What is asked here is whether bytes
-fit leaves; what does not is a lost message, whoever sent it, and is never acknowledged. Whether an
-entry may take effect is asked at apply, and a body that does not parse is one that takes none.
+fit leaves; what does not is a lost message, whoever sent it, and is never acknowledged (INV-6).
+Whether an entry may take effect is asked at apply, and a body that does not parse is one that takes
+none.
 """
 
 import hashlib

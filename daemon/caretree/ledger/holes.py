@@ -1,6 +1,7 @@
 """Whether the body or payload of an entry may be missing. The one place that answers it.
 
-Something may be missing only when its erasure was decided, at a position that everyone knows.
+Something may be missing only when its erasure was decided, at a position that everyone knows
+(INV-14).
 Table.HOLE lists those places; it is filled by what erases, and by nothing that merely fails to find
 a body.
 """

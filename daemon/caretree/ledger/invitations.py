@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from caretree.crypto.ed25519 import verify
-from caretree.crypto.framing import label, length_prefixed
+from caretree.crypto.framing import LABEL_INVITATION, LABEL_JOIN, length_prefixed
 from caretree.crypto.suite import FORMAT_VERSION, check_version
 from caretree.ledger.armour import Armour, format_armour, parse_armour
 from caretree.ledger.genesis import check_identifier_systems
@@ -22,8 +22,6 @@ from caretree.model.limits import MEMBERS_MAX
 from caretree.proto.ledger.v1 import genesis_pb2
 
 INVITATION_NONCE_BYTES: Final = 16
-LABEL_INVITATION: Final = label("invitation")
-LABEL_JOIN: Final = label("join")
 
 Sign = Callable[[bytes], bytes]
 

@@ -22,13 +22,13 @@ _ERA_DAYS: Final = 146_097  # 400 years
 
 def describe(verified: VerifiedReceipt) -> list[tuple[str, str]]:
     """Labels and texts, in the order in which a person asks."""
-    height, size = verified.seal.height, verified.tree_size
+    block, leaf, size = verified.seal.height, verified.leaf_index, verified.tree_size
     return [
         ("Consortium", verified.origin),
         ("What happened", _what(verified.kind)),
         *_details(verified),
-        ("When", f"at the latest {utc_text(verified.seal.time_ms)}, the time of block {height}"),
-        ("Where", f"leaf {verified.leaf_index} of the history, a tree of {size} leaves"),
+        ("When", f"{utc_text(verified.seal.time_ms)}, the time of block {block}"),
+        ("Where", f"block {block}, leaf {leaf} of the history, a tree of {size} leaves"),
         ("Tree root", verified.root.hex()),
         *(_cosigner_line(cosigner, verified.origin) for cosigner in verified.cosigners),
     ]

@@ -1,12 +1,13 @@
 """Receipts: one file that proves to anyone, offline, that an entry took effect (receipt.proto).
 
-A receipt is a C2SP tlog-proof of the entry's leaf; its `extra` holds the opened entry and a seal.
+A receipt is a C2SP tlog-proof of the entry's leaf; its `extra` holds the opened entry, the seal of
+its block and the seal of the block before.
 
-What the seal proves. Every block ends with its seal, and honest signers sign only trees that end
-with one. So an entry before a seal in a certified tree was ordered in that seal's block or an
-earlier one, and block times only rise: the entry is no younger than the seal says. Whoever made the
-receipt took the seal of the entry's own block; that no other seal stands between the two is its
-word (`first_index`), not proven, and `VerifiedReceipt` does not repeat it.
+What the two seals prove. Every block ends with its seal; every peer derives it, and no entry leaf
+is as long as one, so a certified tree holds one seal for each height, in order. The leaves between
+the seals of heights h - 1 and h are therefore the entries of block h and no others: an entry there
+was ordered in block h, at its time. Block 0 begins the tree, and its seal at leaf index 1 is bound
+enough.
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,15 @@ class ReceiptError(VerificationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealProof:
+    """A seal's leaf, and the hashes that prove it in the checkpoint's tree."""
+
+    leaf: bytes
+    index: LeafIndex
+    proof: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """A parsed receipt. Nothing in it is verified yet."""
 
@@ -64,11 +74,14 @@ class Receipt:
     author: PeerId | None  # None for GENESIS
     salt: bytes  # empty when erased
     body: bytes | None  # None when erased
-    seal_leaf: bytes
-    seal_index: LeafIndex
-    seal_proof: tuple[Digest, ...]
-    first_index: LeafIndex
+    seal: SealProof
+    previous_seal: SealProof | None  # None for block 0, and for it alone
     note: Note
+
+    @property
+    def first_index(self) -> LeafIndex:
+        """Where the entry's block begins: behind the seal of the one before."""
+        return LeafIndex(0 if self.previous_seal is None else self.previous_seal.index + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +94,13 @@ class Cosigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedReceipt:
-    """What a receipt proves, and nothing besides. Kind, author and body are None when erased."""
+    """What a receipt proves, no more (INV-18). Kind, author and body are None when erased."""
 
     origin: Origin
     tree_size: TreeSize
     root: Digest
     leaf_index: LeafIndex
-    seal: Seal  # the entry was ordered in this seal's block or before it
+    seal: Seal  # of the block in which the entry was ordered: its height, its exact time
     kind: EntryKind | None
     author: PeerId | None
     body: Body | None
@@ -119,14 +132,13 @@ def build_receipt(
     author: PeerId | None,
     salt: bytes,
     body: bytes | None,
-    seal_leaf: bytes,
-    seal_index: LeafIndex,
-    seal_proof: Sequence[Digest],
-    first_index: LeafIndex,
+    seal: SealProof,
+    previous_seal: SealProof | None,
     note: bytes,
 ) -> bytes:
-    """The receipt file. Both proofs are at the checkpoint of `note`; salt and body go together.
+    """The receipt file. All proofs are at the checkpoint of `note`; salt and body go together.
 
+    `seal` closes the entry's block, `previous_seal` the block before; it is None for block 0.
     `note` is best certificate.format_certified_note, which holds no line more than is needed.
     """
     extra = receipt_pb2.ReceiptExtra(
@@ -135,11 +147,14 @@ def build_receipt(
         author_peer=b"" if author is None else peer_id_bytes(author),
         salt=b"" if body is None else salt,
         body=body or b"",
-        seal_leaf=seal_leaf,
-        seal_index=seal_index,
-        seal_proof=seal_proof,
-        first_index=first_index,
+        seal_leaf=seal.leaf,
+        seal_index=seal.index,
+        seal_proof=seal.proof,
     )
+    if previous_seal is not None:
+        extra.first_index = previous_seal.index + 1
+        extra.previous_seal_leaf = previous_seal.leaf
+        extra.previous_seal_proof.extend(previous_seal.proof)
     return format_tlog_proof(
         TlogProof(
             extra=extra.SerializeToString(),
@@ -171,10 +186,12 @@ def parse_receipt(file: bytes) -> Receipt:
         author=PeerId(int.from_bytes(author, "big")) if author else None,
         salt=extra.salt,
         body=extra.body or None,
-        seal_leaf=extra.seal_leaf,
-        seal_index=LeafIndex(extra.seal_index),
-        seal_proof=_hashes(extra.seal_proof),
-        first_index=LeafIndex(extra.first_index),
+        seal=SealProof(
+            leaf=extra.seal_leaf,
+            index=LeafIndex(extra.seal_index),
+            proof=_hashes(extra.seal_proof, field="receipt.seal_proof"),
+        ),
+        previous_seal=_previous_seal(extra),
         note=proof.note,
     )
 
@@ -182,33 +199,36 @@ def parse_receipt(file: bytes) -> Receipt:
 def verify_receipt(file: bytes, policy: Policy, check: SignatureCheck) -> VerifiedReceipt:
     """What the receipt proves, once all of the following holds.
 
-    1. the file is a tlog-proof whose extra is a receipt's, with an entry leaf and a seal leaf;
+    1. the file is a tlog-proof whose extra is a receipt's: an entry leaf, a seal leaf, and unless
+       the block begins at leaf index 0 the leaf of a previous seal;
     2. its checkpoint is signed as the policy asks: one 0x01 line and the quorum of 0x04 lines;
     3. the entry leaf is in the checkpoint's tree at its index;
     4. the leaf commits to origin, author, salt and body, or body and salt were erased;
     5. the body is one that an entry can have, and it is the genesis exactly at leaf index 0;
-    6. the seal leaf is in the same tree at its index;
-    7. the seal stands behind the entry, at most a block away, where a seal of its height can be.
+    6. the seals are those of consecutive heights and rising times, the entry stands between them,
+       they are at most a block apart, and where seals of their heights can be; height 0 alone has
+       no previous seal;
+    7. both seal leaves are in the same tree, the previous one right before the block's first leaf.
 
     Raises:
         MalformedError: steps 1 and 5, or a proof that none can be.
-        VerificationError: steps 2, 3, 4, 6 and 7.
+        VerificationError: steps 2 to 7.
     """
     receipt = parse_receipt(file)  # 1
     commitment = parse_entry_leaf(receipt.leaf)
-    seal = parse_seal_leaf(receipt.seal_leaf)
+    seal = parse_seal_leaf(receipt.seal.leaf)
+    previous = (
+        None if receipt.previous_seal is None else parse_seal_leaf(receipt.previous_seal.leaf)
+    )
     trusted = _verify_entry_inclusion(receipt, policy, check)  # 2, 3
     origin = trusted.checkpoint.origin
     _check_commitment(receipt, commitment, origin)  # 4
     body, genesis = _open_body(receipt, origin)  # 5
-    verify_inclusion(  # 6
-        index=receipt.seal_index,
-        size=trusted.checkpoint.size,
-        leaf_hash=leaf_hash(receipt.seal_leaf),
-        proof=receipt.seal_proof,
-        root=trusted.checkpoint.root,
-    )
-    _check_places(receipt, seal)  # 7
+    _check_succession(previous, seal)  # 6
+    _check_places(receipt, seal)
+    _verify_seal_inclusion(receipt.seal, trusted)  # 7
+    if receipt.previous_seal is not None:
+        _verify_seal_inclusion(receipt.previous_seal, trusted)
     return VerifiedReceipt(
         origin=origin,
         tree_size=trusted.checkpoint.size,
@@ -255,14 +275,33 @@ def _open_body(receipt: Receipt, origin: Origin) -> tuple[Body | None, Genesis |
     return None, genesis
 
 
+def _check_succession(previous: Seal | None, seal: Seal) -> None:
+    if previous is None:
+        return  # only in block 0, says the place of its seal
+    if previous.height + 1 != seal.height:
+        raise ReceiptError(f"block {seal.height} does not follow block {previous.height}")
+    if previous.time_ms >= seal.time_ms:
+        raise ReceiptError(f"block {seal.height} is not later than the one before")
+
+
 def _check_places(receipt: Receipt, seal: Seal) -> None:
-    first, entry, last = receipt.first_index, receipt.leaf_index, receipt.seal_index
+    first, entry, last = receipt.first_index, receipt.leaf_index, receipt.seal.index
     if not first <= entry < last <= first + BLOCK_ENTRIES_MAX:
         raise ReceiptError(f"leaf {entry} is not in a block of the leaves {first} to {last}")
     # Block 0 has two leaves, the genesis and its seal; every later block has at least its seal.
     fits = (first, last) == (0, 1) if seal.height == 0 else first > seal.height
     if not fits:
         raise ReceiptError(f"leaf {last} cannot be the seal of block {seal.height}")
+
+
+def _verify_seal_inclusion(seal: SealProof, trusted: VerifiedCheckpoint) -> None:
+    verify_inclusion(
+        index=seal.index,
+        size=trusted.checkpoint.size,
+        leaf_hash=leaf_hash(seal.leaf),
+        proof=seal.proof,
+        root=trusted.checkpoint.root,
+    )
 
 
 def _cosigners(trusted: VerifiedCheckpoint, policy: Policy) -> tuple[Cosigner, ...]:
@@ -278,8 +317,19 @@ def _kind(body: Body | None, genesis: Genesis | None) -> EntryKind | None:
     return None if body is None else kind_of(body.happening)
 
 
-def _hashes(values: Sequence[bytes]) -> tuple[Digest, ...]:
-    check_at_most(len(values), PROOF_HASHES_MAX, field="receipt.seal_proof", unit="hashes")
+def _previous_seal(extra: receipt_pb2.ReceiptExtra) -> SealProof | None:
+    """The seal before the block's first leaf; none, and nothing of it, where the tree begins."""
+    proof = _hashes(extra.previous_seal_proof, field="receipt.previous_seal_proof")
+    if extra.first_index:
+        index = LeafIndex(extra.first_index - 1)
+        return SealProof(leaf=extra.previous_seal_leaf, index=index, proof=proof)
+    if extra.previous_seal_leaf or proof:
+        raise MalformedError("receipt.previous_seal_leaf", "expected none before leaf index 0")
+    return None
+
+
+def _hashes(values: Sequence[bytes], *, field: str) -> tuple[Digest, ...]:
+    check_at_most(len(values), PROOF_HASHES_MAX, field=field, unit="hashes")
     if any(len(value) != _HASH_BYTES for value in values):
-        raise MalformedError("receipt.seal_proof", f"expected hashes of {_HASH_BYTES} bytes")
+        raise MalformedError(field, f"expected hashes of {_HASH_BYTES} bytes")
     return tuple(Digest(value) for value in values)

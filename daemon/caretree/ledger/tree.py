@@ -148,7 +148,7 @@ def seal_leaf(block: Block) -> bytes:
 def tree_leaves(block: Block, outcomes: Sequence[Outcome]) -> list[bytes]:
     """The leaves that the block adds to the tree: of its applied entries in order, then its seal.
 
-    Refused entries take no leaf: inclusion means effect.
+    Refused entries take no leaf: inclusion means effect (INV-9).
     """
     entries = (leaf for batch in block.batches for leaf in batch.leaves)
     leaves = [

@@ -15,7 +15,7 @@ from caretree.ledger.genesis import LEDGER_VERSION, Genesis
 from caretree.ledger.holes import is_justified
 from caretree.ledger.stored_blocks import StoredBlocks
 from caretree.ledger.values import Batch
-from caretree.model.ids import LogIndex, MemberId, PeerId
+from caretree.model.ids import Digest, Height, LogIndex, MemberId, PeerId, Place
 from caretree.model.limits import BLOCK_BYTES_MAX
 from caretree.node.appending import Appending
 from caretree.node.applier import Applier
@@ -162,6 +162,46 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
         signing=keeping.signing,
         metrics=settings.metrics,
     )
+    voting = _assemble_voting(settings, disk, found, following)
+    signing = keeping.signing
+    voting.transport.attach(unreachable=voting.consensus.unreachable, opened=signing.introduce)
+    signing.attach(voting.transport)
+    door.attach(voting.consensus, voting.transport, author)
+    barrier = Barrier(voting.consensus, settings.custody.random_bytes)
+    denials = Denials()
+    return PeerParts(
+        consensus=voting.consensus,
+        applier=found.applier,
+        pool=voting.pool,
+        author=author,
+        transport=voting.transport,
+        certifier=keeping.certifier,
+        signing=keeping.signing,
+        following=following,
+        inbound=_assemble_inbound(settings, disk, found, keeping=keeping, voting=voting, door=door),
+        proofs=keeping.proofs,
+        desk=desk,
+        appending=Appending(desk),
+        reading=Reading(desk, barrier=barrier, denials=denials, clock=settings.clock),
+        granting=Granting(desk, barrier),
+        trail=Trail(desk),
+        denials=denials,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Voting:
+    """What orders blocks, and what it speaks through."""
+
+    consensus: Consensus
+    pool: Pool
+    transport: Transport
+    clocks: VoterClocks
+
+
+def _assemble_voting(
+    settings: PeerSettings, disk: Disk, found: Recovered, following: Following
+) -> _Voting:
     clocks = VoterClocks(settings.clock)
     transport = _assemble_transport(settings, disk, found)
     pool = Pool()
@@ -184,46 +224,37 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
             block_time=lambda: clocks.median_ms(voters, own=settings.own),
         )
     )
-    transport.attach(consensus.unreachable)
-    keeping.signing.attach(transport)
-    door.attach(consensus, transport, author)
-    inbound = Inbound(
+    return _Voting(consensus=consensus, pool=pool, transport=transport, clocks=clocks)
+
+
+def _assemble_inbound(
+    settings: PeerSettings,
+    disk: Disk,
+    found: Recovered,
+    *,
+    keeping: "_Keeping",
+    voting: _Voting,
+    door: Door,
+) -> Inbound:
+    def holes_allowed(height: Height, digest: Digest, place: Place) -> bool:
+        return is_justified(disk.store, height, digest, place)
+
+    return Inbound(
         InboundParts(
             genesis=settings.genesis,
             store=disk.store,
             stage=found.stage,
-            consensus=consensus,
+            consensus=voting.consensus,
             certifier=keeping.certifier,
-            clocks=clocks,
+            clocks=voting.clocks,
             clock=settings.clock,
             batches=door,
             metrics=settings.metrics,
             log=settings.log,
             spread=keeping.signing.learnt,
-            holes_allowed=lambda height, digest, place: is_justified(
-                disk.store, height, digest, place
-            ),
+            holes_allowed=holes_allowed,
+            head=lambda: found.applier.head,
         )
-    )
-    barrier = Barrier(consensus, settings.custody.random_bytes)
-    denials = Denials()
-    return PeerParts(
-        consensus=consensus,
-        applier=found.applier,
-        pool=pool,
-        author=author,
-        transport=transport,
-        certifier=keeping.certifier,
-        signing=keeping.signing,
-        following=following,
-        inbound=inbound,
-        proofs=keeping.proofs,
-        desk=desk,
-        appending=Appending(desk),
-        reading=Reading(desk, barrier=barrier, denials=denials, clock=settings.clock),
-        granting=Granting(desk, barrier),
-        trail=Trail(desk),
-        denials=denials,
     )
 
 

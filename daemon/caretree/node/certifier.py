@@ -73,6 +73,7 @@ class Certifier:
         self._own_root = own_root
         self._certificates: OrderedDict[Checkpoint, Certificate] = OrderedDict()
         self._newest = newest
+        self._largest = 0 if newest is None else newest.size
         self._waiters: list[tuple[int, asyncio.Future[Certified]]] = []
         self._signed_sizes: dict[MemberId, int] = {}
 
@@ -80,6 +81,11 @@ class Certifier:
     def newest(self) -> Certified | None:
         """The newest certified checkpoint of a tree that is applied here."""
         return self._newest
+
+    @property
+    def largest_size(self) -> int:
+        """The largest size known to be certified; the own tree may not have grown so far yet."""
+        return self._largest
 
     def signed_size(self, member: MemberId) -> int:
         """The largest tree size that the member is known here to have co-signed."""
@@ -141,6 +147,8 @@ class Certifier:
         self._certificates[checkpoint] = certificate
         while len(self._certificates) > SIZES_MAX:
             self._certificates.popitem(last=False)
+        if is_certified(certificate, self._rule):
+            self._largest = max(self._largest, checkpoint.size)
         own_root = self._own_root(checkpoint.size)
         for verified in certificate.lines:
             if verified.key.signature_type is SignatureType.COSIGNATURE:

@@ -13,9 +13,9 @@ from caretree.ledger.batches import parse_batch
 from caretree.ledger.blocks import parse_block, parse_block_ref
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import NotHeldError, hold_block
-from caretree.ledger.rows import decode_outcomes
+from caretree.ledger.rows import parse_outcomes
 from caretree.ledger.stored_blocks import has_block
-from caretree.ledger.values import BlockRef, HeldBlock
+from caretree.ledger.values import BlockRef, Head, HeldBlock, Outcome
 from caretree.merkle.lines import SignatureLine, parse_line
 from caretree.model.errors import MalformedError
 from caretree.model.ids import Digest, Height, PeerId, Place, TreeSize, show_peer_id
@@ -70,6 +70,7 @@ class InboundParts:
     log: Logger
     spread: Callable[[TreeSize, Digest, Sequence[SignatureLine]], None]
     holes_allowed: Callable[[Height, Digest, Place], bool]
+    head: Callable[[], Head]
 
 
 class Inbound:
@@ -146,13 +147,21 @@ class Inbound:
     def _hold(self, encoded: peer_pb2.BlockBytes) -> HeldBlock:
         parts = self._parts
         block = parse_block(encoded.block)
-        outcomes = decode_outcomes(encoded.outcomes) if encoded.outcomes else None
+        outcomes = self._recorded_outcomes(encoded.outcomes)
         ref = BlockRef(height=block.header.height, hash=block.hash)
 
         def allowed(height: Height, place: Place) -> bool:
             return parts.holes_allowed(height, ref.hash, place)
 
         return hold_block(block, parts.genesis, recorded_outcomes=outcomes, holes_allowed=allowed)
+
+    def _recorded_outcomes(self, encoded: bytes) -> tuple[Outcome, ...] | None:
+        """The outcomes that a peer recorded: taken only for what a certified root will judge."""
+        if not encoded:
+            return None
+        if self._parts.certifier.largest_size <= self._parts.head().tree_size:
+            raise NotHeldError("recorded outcomes for a block that is not certified")
+        return parse_outcomes(encoded)
 
     def _count_not_held(self, sender: PeerId) -> None:
         count = self._not_held.get(sender, 0) + 1

@@ -9,8 +9,8 @@ from typing import Final
 from caretree.crypto.ed25519 import verify
 from caretree.ledger.blocks import genesis_block
 from caretree.ledger.genesis import Genesis
-from caretree.ledger.queries import leaf_place
-from caretree.ledger.receipts import build_receipt, verify_receipt
+from caretree.ledger.queries import LeafPlace, leaf_place
+from caretree.ledger.receipts import SealProof, build_receipt, verify_receipt
 from caretree.ledger.stored_blocks import StoredBlocks
 from caretree.ledger.tree import StoredTiles, TreeReader, fresh_inclusion_proof, seal_leaf
 from caretree.ledger.values import Position
@@ -18,7 +18,7 @@ from caretree.merkle.frontier import Growth
 from caretree.merkle.policy import Policy
 from caretree.merkle.tiles import EntryBundle, Tile, tile_width
 from caretree.model.errors import CaretreeError, MalformedError, VerificationError
-from caretree.model.ids import Digest, LeafIndex, TreeSize
+from caretree.model.ids import Digest, Height, LeafIndex, TreeSize
 from caretree.model.reasons import CallError, Reason
 from caretree.node.calls import CheckpointAnswer, ReceiptAnswer
 from caretree.node.certifier import Certified, Certifier
@@ -27,6 +27,7 @@ from caretree.storage.ports import Reads
 from caretree.telemetry.metrics import Metrics
 
 FRESH_GROWTHS_MAX: Final = 16
+SEAL_PROOFS_MAX: Final = 64
 CHECKED_SIGNATURES_MAX: Final = 256
 NOT_CERTIFIED_RETRY_MS: Final = 200
 
@@ -76,6 +77,7 @@ class Proofs:
         self._tiles = StoredTiles(reads)
         self._check = RememberingCheck()
         self._growths: OrderedDict[int, Growth] = OrderedDict()
+        self._seals: OrderedDict[tuple[LeafIndex, TreeSize], SealProof] = OrderedDict()
 
     def grown(self, growth: Growth) -> None:
         """Remember what a block added to the tree, for proofs of its leaves."""
@@ -114,10 +116,8 @@ class Proofs:
             author=entry.author if found.height else None,
             salt=opening.salt,
             body=opening.body,
-            seal_leaf=seal_leaf(self._blocks.block(found.height)),
-            seal_index=found.block.seal_index,
-            seal_proof=self._inclusion(found.block.seal_index, certified.size),
-            first_index=found.block.first_leaf,
+            seal=self._seal(found.height, found.block.seal_index, certified.size),
+            previous_seal=self._previous_seal(found, certified.size),
             note=certified.note,
         )
         self._check_receipt(receipt)
@@ -185,6 +185,24 @@ class Proofs:
         if growth is not None and index >= growth.before.size:
             return fresh_inclusion_proof(growth, index)
         return self._tree.inclusion_proof(index=index, size=size)
+
+    def _previous_seal(self, found: LeafPlace, size: TreeSize) -> SealProof | None:
+        """The seal before the leaf's block; it is the leaf before the block's first."""
+        if found.height == 0:
+            return None
+        return self._seal(Height(found.height - 1), LeafIndex(found.block.first_leaf - 1), size)
+
+    def _seal(self, height: Height, index: LeafIndex, size: TreeSize) -> SealProof:
+        """A block's seal, proven once for all receipts of its entries and of the next block's."""
+        key = (index, size)
+        seal = self._seals.get(key)
+        if seal is None:
+            leaf = seal_leaf(self._blocks.block(height))
+            seal = SealProof(leaf=leaf, index=index, proof=self._inclusion(index, size))
+            self._seals[key] = seal
+            if len(self._seals) > SEAL_PROOFS_MAX:
+                self._seals.popitem(last=False)
+        return seal
 
     def _check_receipt(self, receipt: bytes) -> None:
         try:

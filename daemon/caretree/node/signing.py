@@ -13,6 +13,7 @@ from caretree.ledger.genesis import Genesis
 from caretree.ledger.members import Peer as PeerEntry
 from caretree.merkle.checkpoint import Checkpoint
 from caretree.merkle.lines import SignatureLine, format_line
+from caretree.merkle.note import parse_note
 from caretree.model.ids import Digest, PeerId, TreeSize
 from caretree.node.certifier import Certifier
 from caretree.node.clock import Clock
@@ -84,6 +85,15 @@ class Signing:
         """Give the newest own lines to the new leader: it may never have seen them."""
         self._leader = leader
         if self._newest is not None:
+            self._hand_out(*self._newest)
+
+    def introduce(self, peer: PeerId) -> None:
+        """Tell a peer whose stream was just opened what is certified, and give own lines."""
+        newest = self._certifier.newest
+        if self._transport is not None and newest is not None:
+            lines = parse_note(newest.note).lines
+            self._transport.send_signatures(peer, _message(newest.size, newest.root, lines))
+        if peer == self._leader and self._newest is not None:
             self._hand_out(*self._newest)
 
     def sign(self, size: TreeSize, root: Digest) -> None:

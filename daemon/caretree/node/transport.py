@@ -79,6 +79,7 @@ class PeerLink:
         self._peer = peer
         self._address = address
         self.unreachable: Callable[[PeerId], None] = _nobody
+        self.opened: Callable[[PeerId], None] = _nobody
         self._queue: deque[tuple[peer_pb2.DeliverRequest, tuple[BlockRef, ...]]] = deque()
         self._queued_bytes = 0
         self._filled = asyncio.Event()
@@ -137,6 +138,7 @@ class PeerLink:
                 raise asyncio.InvalidStateError
             self.connected = True
             self._context.log.info("peer link up", peer=show_peer_id(peer.peer))
+            self.opened(peer.peer)
             # A read that ends tells of a broken stream even while there is nothing to write.
             ended = asyncio.ensure_future(_read_to_end(call))
             try:
@@ -209,10 +211,13 @@ class Transport:
             if peer.peer != context.own
         }
 
-    def attach(self, unreachable: Callable[[PeerId], None]) -> None:
-        """Name who is told that messages to a peer are being lost."""
+    def attach(
+        self, *, unreachable: Callable[[PeerId], None], opened: Callable[[PeerId], None]
+    ) -> None:
+        """Name who is told that messages to a peer are being lost, and that its stream stands."""
         for link in self._links.values():
             link.unreachable = unreachable
+            link.opened = opened
 
     @property
     def links(self) -> tuple[PeerLink, ...]:

@@ -49,7 +49,7 @@ class Batch:
 
 
 class KeyValue(Reads, Protocol):
-    """A store with one writer. After any StorageError every further call raises it again."""
+    """A store with one writer. After any StorageError every call raises it again (INV-20)."""
 
     def write(self, batch: Batch, *, sync: bool) -> None:
         """Store the batch whole; with `sync` it survives a power cut once this returns.

@@ -169,7 +169,7 @@ class WatermarkFile:
 def check_log_against(
     watermark: Watermark, *, last_term: Term, last_index: LogIndex, last_hash: bytes
 ) -> None:
-    """Check that the log found at a start holds all that was shown of it.
+    """Check that the log found at a start holds all that was shown of it (INV-19).
 
     A log beyond the watermark is what a crash between the two writes leaves. A follower that
     replaces its tail by rows of a smaller term shortens its log on purpose, and so writes the
@@ -304,6 +304,7 @@ def _damaged(what: str) -> StorageLostError:
 
 
 def _assert_no_step_back(old: Watermark, new: Watermark) -> None:
+    # INV-16: a peer votes once in a term, and signs one root at a size and never a smaller size.
     assert new.term >= old.term, "the term goes back"
     assert new.term > old.term or old.vote in {None, new.vote}, "a vote is changed within its term"
     assert new.signed_size >= old.signed_size, "the signed size goes back"

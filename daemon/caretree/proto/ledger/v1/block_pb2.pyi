@@ -48,7 +48,7 @@ class Block(_message.Message):
     """The block header's bytes."""
     @_builtins.property
     def batches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Serialised Batch messages, as their authors made them; empty in no block but block 0's."""
+        """Serialised Batch messages, as their authors made them; at least one. Block 0 has one, which every peer derives."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n caretree/ledger/v1/receipt.proto\x12\x12\x63\x61retree.ledger.v1\"\xae\x01\n\x0cReceiptExtra\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12\x13\n\x0b\x61uthor_peer\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x11\n\tseal_leaf\x18\x06 \x01(\x0c\x12\x12\n\nseal_index\x18\x07 \x01(\x04\x12\x12\n\nseal_proof\x18\x08 \x03(\x0c\x12\x13\n\x0b\x66irst_index\x18\t \x01(\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n caretree/ledger/v1/receipt.proto\x12\x12\x63\x61retree.ledger.v1\"\xe7\x01\n\x0cReceiptExtra\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12\x13\n\x0b\x61uthor_peer\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x11\n\tseal_leaf\x18\x06 \x01(\x0c\x12\x12\n\nseal_index\x18\x07 \x01(\x04\x12\x12\n\nseal_proof\x18\x08 \x03(\x0c\x12\x13\n\x0b\x66irst_index\x18\t \x01(\x04\x12\x1a\n\x12previous_seal_leaf\x18\n \x01(\x0c\x12\x1b\n\x13previous_seal_proof\x18\x0b \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'caretree.proto.ledger.v1.re
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECEIPTEXTRA']._serialized_start=57
-  _globals['_RECEIPTEXTRA']._serialized_end=231
+  _globals['_RECEIPTEXTRA']._serialized_end=288
 # @@protoc_insertion_point(module_scope)

@@ -20,8 +20,10 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReceiptExtra(_message.Message):
-    """The opened entry and its block's seal. Nothing in it is authenticated by itself; the verifier checks that the leaf
-    commits to the body, that leaf and seal are in the tree of the checkpoint, and that the seal covers the entry's block.
+    """The opened entry, the seal of its block and the seal of the block before. Nothing in it is authenticated by itself;
+    the verifier checks that the leaf commits to the body, that the leaf and both seals are in the checkpoint's tree, and
+    that the leaf stands between seals of consecutive heights. Between them are the entries of one block alone, so
+    the receipt proves the block and its exact time. Block 0 begins the tree: its entry has leaf index 0, its seal 1.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -35,6 +37,8 @@ class ReceiptExtra(_message.Message):
     SEAL_INDEX_FIELD_NUMBER: _builtins.int
     SEAL_PROOF_FIELD_NUMBER: _builtins.int
     FIRST_INDEX_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SEAL_LEAF_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SEAL_PROOF_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Format version; 1."""
     leaf: _builtins.bytes
@@ -50,10 +54,16 @@ class ReceiptExtra(_message.Message):
     seal_index: _builtins.int
     """The seal's leaf index."""
     first_index: _builtins.int
-    """The block's first leaf index, so that index lies between it and the seal."""
+    """The block's first leaf index; the leaf before it is the previous seal. 0 in block 0."""
+    previous_seal_leaf: _builtins.bytes
+    """The seal leaf of the block before, at leaf index first_index - 1; empty in block 0."""
     @_builtins.property
     def seal_proof(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The seal's inclusion proof at the same checkpoint, leaf to root."""
+
+    @_builtins.property
+    def previous_seal_proof(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The previous seal's inclusion proof at the same checkpoint, leaf to root; empty in block 0."""
 
     def __init__(
         self,
@@ -67,10 +77,12 @@ class ReceiptExtra(_message.Message):
         seal_index: _builtins.int = ...,
         seal_proof: _abc.Iterable[_builtins.bytes] | None = ...,
         first_index: _builtins.int = ...,
+        previous_seal_leaf: _builtins.bytes = ...,
+        previous_seal_proof: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_peer", b"author_peer", "body", b"body", "first_index", b"first_index", "leaf", b"leaf", "salt", b"salt", "seal_index", b"seal_index", "seal_leaf", b"seal_leaf", "seal_proof", b"seal_proof", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_peer", b"author_peer", "body", b"body", "first_index", b"first_index", "leaf", b"leaf", "previous_seal_leaf", b"previous_seal_leaf", "previous_seal_proof", b"previous_seal_proof", "salt", b"salt", "seal_index", b"seal_index", "seal_leaf", b"seal_leaf", "seal_proof", b"seal_proof", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

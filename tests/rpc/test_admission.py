@@ -1,0 +1,307 @@
+"""Who gets through the door of the client port."""
+
+import asyncio
+import socket
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from caretree.config.values import PrincipalKind
+from caretree.proto.api.v1 import operations_pb2, operations_pb2_grpc, records_pb2_grpc
+from caretree.rpc.guard import CALLS_PER_PRINCIPAL_MAX
+from caretree.rpc.permissions import PERMISSIONS
+from caretree.rpc.server import SERVICES
+from google.protobuf.descriptor_pool import Default
+from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
+
+from tests.certificates import KeyPair, make_authority
+from tests.ledger.builders import CONSORTIUM, HOSPITAL, TOWN
+from tests.rpc.requests import TIMEOUT_S, Refusal, append_request, refusal_of
+from tests.rpc.serving import (
+    DOCTOR,
+    OPERATOR,
+    PRINCIPALS,
+    STRANGER,
+    SYSTEM,
+    Serving,
+    principal_pair,
+    serving,
+    trusted,
+)
+
+pytestmark = pytest.mark.asyncio
+
+
+async def _refusal(server: Serving, pair: KeyPair) -> Refusal:
+    async with server.channel(pair) as channel:
+        stub = operations_pb2_grpc.OperationServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+    return refusal_of(caught.value)
+
+
+async def test_a_listed_principal_is_admitted() -> None:
+    async with serving() as server, server.as_principal(DOCTOR) as channel:
+        stub = operations_pb2_grpc.OperationServiceStub(channel)
+        status = await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+
+    assert status.member == TOWN
+
+
+async def test_an_unlisted_principal_is_refused() -> None:
+    async with serving() as server:
+        refusal = await _refusal(server, principal_pair(STRANGER))
+
+    assert refusal.reason == "UNKNOWN_PRINCIPAL"
+    assert refusal.domain == "caretree"
+
+
+async def test_a_principal_of_another_member_is_refused() -> None:
+    pair = trusted().authorities[HOSPITAL].issue_principal(DOCTOR)
+    async with serving() as server:
+        refusal = await _refusal(server, pair)
+
+    assert refusal.reason == "WRONG_MEMBER"
+
+
+async def test_a_certificate_that_another_members_authority_issued_is_refused() -> None:
+    pair = trusted().authorities[HOSPITAL].issue_principal(DOCTOR, member=TOWN)
+    async with serving() as server:
+        refusal = await _refusal(server, pair)
+
+    assert refusal.reason == "NO_CERTIFICATE"
+    assert refusal.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        [],
+        [f"spiffe://{CONSORTIUM}/{TOWN}/principal/{DOCTOR}"] * 2,
+        [f"spiffe://other.example/{TOWN}/principal/{DOCTOR}"],
+        [f"spiffe://{CONSORTIUM}/{TOWN}/daemon/{DOCTOR}"],
+        [f"https://{CONSORTIUM}/{TOWN}/principal/{DOCTOR}"],
+    ],
+    ids=["none", "two", "another consortium", "another kind", "another scheme"],
+)
+async def test_a_certificate_without_exactly_one_known_name_is_refused(uris: list[str]) -> None:
+    pair = trusted().authorities[TOWN].issue(uris=uris, names=["localhost"])
+    async with serving() as server:
+        refusal = await _refusal(server, pair)
+
+    assert refusal.reason == "NO_CERTIFICATE"
+
+
+async def test_a_peers_certificate_is_refused_on_the_client_port() -> None:
+    async with serving() as server:
+        refusal = await _refusal(server, trusted().server)
+
+    assert refusal.reason == "WRONG_PORT"
+
+
+async def test_a_connection_that_outlives_its_certificate_is_refused_from_then_on() -> None:
+    moved = timedelta()
+    async with (
+        serving(now=lambda: datetime.now(UTC) + moved) as server,
+        server.as_principal(DOCTOR) as channel,
+    ):
+        stub = operations_pb2_grpc.OperationServiceStub(channel)
+        await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+        moved = timedelta(days=40)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+
+    assert refusal_of(caught.value).reason == "CERTIFICATE_EXPIRED"
+
+
+@pytest.mark.parametrize("kind", ["none", "of a stranger's authority"])
+async def test_tls_itself_refuses_a_client_without_a_certificate_of_the_consortium(
+    kind: str,
+) -> None:
+    stranger = make_authority(CONSORTIUM, TOWN)
+    pair = None if kind == "none" else stranger.issue_principal(DOCTOR)
+    async with serving() as server, server.channel(pair) as channel:
+        stub = operations_pb2_grpc.OperationServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetStatus(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert server.recorder.started == []
+
+
+async def test_a_connection_of_tls_1_2_is_refused() -> None:
+    async with serving() as server:
+        newer = await asyncio.to_thread(_raw_call, server.address, ssl.TLSVersion.TLSv1_3)
+        older = await asyncio.to_thread(_raw_call, server.address, ssl.TLSVersion.TLSv1_2)
+
+    assert b"NO_CERTIFICATE" not in newer
+    assert b"0.1.0" in newer
+    # TLS may break off, or the call is refused; in no case is it answered.
+    assert b"0.1.0" not in older
+    assert older == b"" or b"certificate that this consortium knows" in older
+
+
+async def test_every_method_that_is_served_has_a_row_in_the_table_and_no_row_is_left_over() -> None:
+    others = ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+    methods = {
+        f"/{service}/{method.name}"
+        for service in (*SERVICES, *others)
+        for method in Default().FindServiceByName(service).methods
+    }
+
+    assert set(PERMISSIONS) == methods
+
+
+async def test_an_operator_acts_for_nobody_and_only_an_operator_moves_leadership() -> None:
+    operator = {path for path, row in PERMISSIONS.items() if PrincipalKind.OPERATOR in row.kinds}
+    acting = {path for path, row in PERMISSIONS.items() if row.roles}
+    only_operators = {
+        path
+        for path, row in PERMISSIONS.items()
+        if row.kinds == frozenset({PrincipalKind.OPERATOR})
+    }
+
+    assert operator & acting == set()
+    assert only_operators == {"/caretree.api.v1.OperationService/TransferLeadership"}
+
+
+async def test_a_person_may_not_move_leadership_and_an_operator_may() -> None:
+    request = operations_pb2.TransferLeadershipRequest(to="hospital")
+    async with (
+        serving() as server,
+        server.as_principal(DOCTOR) as doctor,
+        server.as_principal(OPERATOR) as operator,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await operations_pb2_grpc.OperationServiceStub(doctor).TransferLeadership(
+                request, timeout=TIMEOUT_S
+            )
+        moved = await operations_pb2_grpc.OperationServiceStub(operator).TransferLeadership(
+            request, timeout=TIMEOUT_S
+        )
+
+    assert refusal_of(caught.value).reason == "ROLE_NOT_PERMITTED"
+    assert moved.leader == f"{trusted().consortium[HOSPITAL].peer.peer:016x}"
+
+
+async def test_an_operator_may_not_append() -> None:
+    async with serving() as server, server.as_principal(OPERATOR) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await records_pb2_grpc.RecordServiceStub(channel).Append(
+                append_request(), timeout=TIMEOUT_S
+            )
+
+    assert refusal_of(caught.value).reason == "ROLE_NOT_PERMITTED"
+    assert server.peer.calls == []
+
+
+async def test_health_is_for_principals_too() -> None:
+    async with serving() as server, server.as_principal(STRANGER) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+
+    assert refusal_of(caught.value).reason == "UNKNOWN_PRINCIPAL"
+
+
+async def test_one_principal_has_so_many_calls_under_way_and_not_one_more() -> None:
+    async with serving() as server:
+        server.peer.gate = asyncio.Event()
+        async with (
+            server.as_principal(SYSTEM) as one,
+            server.as_principal(SYSTEM) as two,
+            server.as_principal(SYSTEM) as three,
+            server.as_principal(DOCTOR) as other,
+        ):
+            # One connection has at most 64 streams open, so the bound takes two of them to reach.
+            calls = [
+                records_pb2_grpc.RecordServiceStub(channel).Append(
+                    append_request(number), timeout=60
+                )
+                for number in range(CALLS_PER_PRINCIPAL_MAX)
+                for channel in ((one, two)[number % 2],)
+            ]
+            async with asyncio.timeout(30):
+                while server.peer.waiting < CALLS_PER_PRINCIPAL_MAX:
+                    await asyncio.sleep(0.01)
+            stub = records_pb2_grpc.RecordServiceStub(three)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Append(append_request(1000), timeout=TIMEOUT_S)
+            status = operations_pb2_grpc.OperationServiceStub(other).GetStatus
+            await status(operations_pb2.GetStatusRequest(), timeout=TIMEOUT_S)
+            server.peer.gate.set()
+            await asyncio.gather(*calls)
+
+    refusal = refusal_of(caught.value)
+    assert refusal.reason == "OVERLOADED"
+    assert refusal.retry_ms == 100
+
+
+def test_the_principals_of_these_tests_are_of_every_kind() -> None:
+    assert {principal.kind for principal in PRINCIPALS} == set(PrincipalKind)
+
+
+def _raw_call(address: str, version: ssl.TLSVersion) -> bytes:
+    """What GetStatus is answered over HTTP/2 written by hand; empty when TLS breaks off."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2"])
+    with tempfile.TemporaryDirectory() as folder:
+        pair, file = principal_pair(DOCTOR), Path(folder, "pair.pem")
+        file.write_bytes(pair.certificate + pair.key)
+        context.load_cert_chain(file)
+    context.load_verify_locations(cadata=trusted().authorities[TOWN].pem.decode())
+    host, port = address.rsplit(":", 1)
+    answer = b""
+    try:
+        with (
+            socket.create_connection((host, int(port)), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as secure,
+        ):
+            secure.sendall(_request())
+            while chunk := secure.recv(65536):
+                answer += chunk
+                if b"grpc-status" in answer:
+                    break
+    except (ssl.SSLError, ConnectionError):
+        return b""
+    return answer
+
+
+def _request() -> bytes:
+    """The connection's start, then one call: headers, and an empty message that ends the stream."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "https",
+        ":path": "/caretree.api.v1.OperationService/GetStatus",
+        ":authority": "localhost",
+        "content-type": "application/grpc",
+        "te": "trailers",
+        "grpc-timeout": "5S",
+    }
+    # RFC 7541 6.2.2: a literal field without indexing and a new name; all are shorter than 127.
+    block = b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in headers.items()
+    )
+    return b"".join(
+        [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            _frame(0x4, 0, 0, b""),
+            _frame(0x1, 0x4, 1, block),
+            _frame(0x0, 0x1, 1, bytes(5)),
+        ]
+    )
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return (
+        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+    )
