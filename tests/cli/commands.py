@@ -36,7 +36,7 @@ class Ran:
         return parsed
 
 
-def caretree(*arguments: str | Path, typed: str = "") -> Ran:
+def caretree(*arguments: object, typed: str = "") -> Ran:
     """The command run in this process, with `typed` on its input."""
     stdout, stderr = _Stream(), _Stream()
     with (
@@ -48,14 +48,14 @@ def caretree(*arguments: str | Path, typed: str = "") -> Ran:
     return Ran(status=status, stdout=stdout.text(), stderr=stderr.text())
 
 
-def done(*arguments: str | Path, typed: str = "") -> Ran:
+def done(*arguments: object, typed: str = "") -> Ran:
     """As `caretree`, and it must have been done."""
     ran = caretree(*arguments, typed=typed)
     assert ran.status == 0, ran.stderr
     return ran
 
 
-def init_with_kit(folder: Path, *arguments: str | Path) -> str:
+def init_with_kit(folder: Path, *arguments: str) -> str:
     """`member init` in a process of its own, its code typed back; the code."""
     start = "from caretree.cli.main import main; main()"
     command = [sys.executable, "-c", start, "member", "init", *map(str, arguments)]

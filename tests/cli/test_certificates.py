@@ -58,8 +58,9 @@ def test_a_peers_certificate_names_it_and_serves_both_ends() -> None:
     assert set(usages) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     assert certificate.not_valid_before_utc < NOW
     assert certificate.not_valid_after_utc == NOW + timedelta(days=365)
-    assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
-    assert certificate.public_key().curve.name == "secp256r1"
+    key = certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    assert key.curve.name == "secp256r1"
     certificate.verify_directly_issued_by(authority.certificate)
 
 

@@ -8,17 +8,15 @@ from caretree.ledger import patient_rows, rows
 from caretree.ledger.patient_rows import CustodianState, GrantState, HistoryRow
 from caretree.ledger.row_keys import (
     block_key,
-    custodian_key,
     entries_stop,
     entry_key,
     height_key,
     history_key,
-    keyring_key,
     patient_stop,
     read_height,
     read_leaf_index,
     read_place,
-    request_key,
+    request_name,
     tile_key,
 )
 from caretree.ledger.rows import BlockPlace, DamagedRowError, FirstAnswer, RecordPlace
@@ -122,7 +120,9 @@ def test_places_and_answers_are_read_as_written() -> None:
 
 
 def test_a_patients_rows_are_read_as_written() -> None:
-    state = CustodianState(epoch=2, key_id=KEY_ID, closed=True, records=2**40)
+    state = CustodianState(
+        custodian=MemberId("town"), epoch=2, key_id=KEY_ID, closed=True, records=2**40
+    )
     assert patient_rows.decode_custodian(patient_rows.encode_custodian(state)) == state
     for revoked_ms in (None, 1, 2**63):
         given_grant = grant(revoked_ms)
@@ -234,13 +234,11 @@ def test_keys_are_read_back() -> None:
     assert key >= entries_stop(ref, 4095)
 
 
-def test_names_of_free_length_share_no_key() -> None:
+def test_requests_of_members_whose_names_begin_alike_have_names_of_their_own() -> None:
     request_id = RequestId(b"-b" + b"r" * 14)
     names = (MemberId("a"), MemberId("a-b"), MemberId("ab"))
 
-    assert len({request_key(name, request_id) for name in names}) == 3
-    assert len({keyring_key(b"p" * 16, name, 1) for name in names}) == 3
-    assert len({custodian_key(b"p" * 16, name) for name in names}) == 3
+    assert len({request_name(name, request_id) for name in names}) == 3
 
 
 @pytest.mark.parametrize(

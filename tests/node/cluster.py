@@ -7,9 +7,9 @@ async with cluster(tmp_path) as peers:
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,15 +20,17 @@ from caretree.crypto.keystore import Keystore, PeerKeys, PseudonymKey
 from caretree.crypto.pseudonym import normalise_identifier
 from caretree.ledger.genesis import FIRST_PSEUDONYM_EPOCH, Genesis
 from caretree.ledger.values import Actor, Role
-from caretree.model.ids import MemberId, RequestId
-from caretree.node.assembly import PeerSettings
+from caretree.model.ids import MemberId, PeerId, RequestId, TimeMs
+from caretree.node.assembly import PeerParts, PeerSettings
 from caretree.node.calls import AppendCommand
 from caretree.node.clock import SystemClock
 from caretree.node.disk import Disk
-from caretree.node.founding import create_data_directory
+from caretree.node.founding import _begin, create_data_directory
 from caretree.node.peer import Peer
+from caretree.proto.peer.v1 import peer_pb2
 from caretree.storage.directory import DataDirectory
 from caretree.storage.leveldb import LevelDbStore
+from caretree.storage.memory import MemoryStore
 from caretree.storage.row_cipher import RowCipher
 from caretree.storage.watermark import WatermarkFile
 from caretree.telemetry.health import Health
@@ -63,9 +65,23 @@ def free_port() -> int:
         return port
 
 
+@dataclass(slots=True)
+class SkewedClock:
+    """The machine's clock, and how far ahead of it this one goes."""
+
+    ahead_ms: int = 0
+
+    def now_ms(self) -> TimeMs:
+        """See `Clock.now_ms`."""
+        return TimeMs(SystemClock().now_ms() + self.ahead_ms)
+
+
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """One member's place: what outlives its peer, and the peer while it runs."""
+    """One member's place: what outlives its peer, and the peer while it runs.
+
+    With a store in memory, a crash can be told to lose what was not fsynced.
+    """
 
     founder: Founder
     genesis: Genesis
@@ -74,15 +90,43 @@ class Seat:
     address: str
     addresses: dict[MemberId, str]
     log_lines: list[bytes]
+    clock: SkewedClock = field(default_factory=SkewedClock)
+    memory: MemoryStore | None = None
     peer: Peer = None  # type: ignore[assignment]
     running: "asyncio.Task[None]" = None  # type: ignore[assignment]
     settings: PeerSettings = None  # type: ignore[assignment]
+    disk: Disk = None  # type: ignore[assignment]
+
+    @property
+    def parts(self) -> PeerParts:
+        """What the running peer is made of."""
+        return self.peer._parts
+
+    @property
+    def peer_id(self) -> PeerId:
+        """The peer's id."""
+        return self.founder.peer.peer
+
+    @property
+    def alive(self) -> bool:
+        """Whether the peer runs."""
+        return self.running is not None and not self.running.done()
+
+    def metric(self, name: str) -> float:
+        """What the peer's metric of this name counts now."""
+        value = self.settings.metrics.registry.get_sample_value(name)
+        assert value is not None, name
+        return value
+
+    def logged(self, event: str) -> bool:
+        """Whether the log says this."""
+        return any(event.encode() in line for line in self.log_lines)
 
     async def start(self) -> None:
         """Start, or start again, from what the directory holds."""
-        disk = open_disk(self.directory)
+        self.disk = open_disk(self.directory, memory=self.memory)
         self.settings = self._settings()
-        self.peer = Peer(self.settings, disk)
+        self.peer = Peer(self.settings, self.disk)
         self.running = asyncio.create_task(self.peer.run())
         ready = asyncio.create_task(self.peer.ready.wait())
         await asyncio.wait({ready, self.running}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,6 +144,28 @@ class Seat:
         """End at once, without a word to anyone."""
         self.running.cancel()
         await asyncio.gather(self.running, return_exceptions=True)
+
+    async def lose_power(self) -> None:
+        """End at once, and lose every row that was not fsynced."""
+        assert self.memory is not None
+        await self.kill()
+        self.memory = self.memory.crash()
+
+    async def ended(self) -> BaseException | None:
+        """What ended the peer, within some seconds."""
+        await asyncio.wait({self.running}, timeout=5)
+        assert self.running.done(), "the peer goes on"
+        return self.running.exception()
+
+    def drop(self, unwanted: "Callable[[PeerId, peer_pb2.DeliverRequest], bool]") -> None:
+        """Lose each message from (a peer) that is unwanted, as a bad network does."""
+        received = type(self.peer).receive
+
+        async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
+            if not unwanted(sender, request):
+                await received(self.peer, sender, request)
+
+        self.peer.receive = receive  # type: ignore[method-assign]
 
     def _settings(self) -> PeerSettings:
         keys = PeerKeys(
@@ -124,7 +190,7 @@ class Seat:
             peer_keys=keys,
             pseudonym_key=PSEUDONYM_KEY,
             custody=SystemCustody(),
-            clock=SystemClock(),
+            clock=self.clock,
             jitter=random.Random(self.founder.member).randrange,
             timing=Timing(tick_ms=20, heartbeat_ticks=2, election_ticks=15),
             listen_peer=self.address,
@@ -137,16 +203,23 @@ class Seat:
         )
 
 
-def open_disk(directory: Path) -> Disk:
-    """The open data directory."""
+def open_disk(directory: Path, *, memory: MemoryStore | None = None) -> Disk:
+    """The open data directory; with `memory`, its rows are there instead of in LevelDB."""
     data = DataDirectory.open(directory)
+    if memory is not None:
+        return Disk(memory, WatermarkFile.open(data.watermark_path), directory=data)
     cipher = RowCipher(STORAGE_KEY, random=SystemRandom())
     store = LevelDbStore.open(data.database_path, cipher=cipher)
     return Disk(store, WatermarkFile.open(data.watermark_path), directory=data)
 
 
+Seats = dict[MemberId, Seat]
+
+
 @asynccontextmanager
-async def cluster(path: Path, *, start: bool = True) -> AsyncIterator[dict[MemberId, Seat]]:
+async def cluster(
+    path: Path, *, start: bool = True, memory: bool = False
+) -> AsyncIterator[dict[MemberId, Seat]]:
     """Three peers, started, and stopped at the end."""
     now = datetime.now(UTC)
     authorities: dict[MemberId, Authority] = {
@@ -160,14 +233,15 @@ async def cluster(path: Path, *, start: bool = True) -> AsyncIterator[dict[Membe
         ]
     )
     seats = _seats(path, consortium, authorities, now)
+    for seat in seats.values() if memory else ():
+        seat.memory = MemoryStore()
+        _begin(seat.memory, seat.genesis, seat.directory)
     try:
         if start:
             await asyncio.gather(*(seat.start() for seat in seats.values()))
         yield seats
     finally:
-        for seat in seats.values():
-            if seat.running is not None and not seat.running.done():
-                await seat.kill()
+        await asyncio.gather(*(seat.kill() for seat in seats.values() if seat.alive))
 
 
 def _seats(
@@ -204,6 +278,49 @@ def _seats(
             log_lines=[],
         )
     return seats
+
+
+async def until(holds: Callable[[], bool], *, seconds: float = 8.0) -> None:
+    """Return once something holds."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, "it never came to hold"
+        await asyncio.sleep(0.01)
+
+
+async def leader_of(seats: Seats) -> Seat:
+    """The seat that leads, once all that run agree on it."""
+
+    def agreed() -> Seat | None:
+        alive = [seat for seat in seats.values() if seat.alive]
+        for seat in alive:
+            if seat.parts.consensus.leads and all(
+                each.parts.consensus.lead == seat.peer_id for each in alive
+            ):
+                return seat
+        return None
+
+    await until(lambda: agreed() is not None)
+    leader = agreed()
+    assert leader is not None
+    return leader
+
+
+def others(seats: Seats, *but: Seat) -> list[Seat]:
+    """All seats but these."""
+    return [seat for seat in seats.values() if all(seat is not each for each in but)]
+
+
+async def level(seats: Iterable[Seat]) -> None:
+    """Return once these peers have applied the same blocks, and know them to be certified."""
+    chosen = list(seats)
+
+    def same() -> bool:
+        heads = {seat.parts.applier.head for seat in chosen}
+        certified = {each.size for seat in chosen if (each := seat.parts.certifier.newest)}
+        return len(heads) == 1 and certified == {next(iter(heads)).tree_size}
+
+    await until(same)
 
 
 def soon(seconds: float = 10.0) -> float:

@@ -23,7 +23,6 @@ from tests.rpc.requests import TIMEOUT_S, Refusal, append_request, refusal_of
 from tests.rpc.serving import (
     DOCTOR,
     OPERATOR,
-    PRINCIPALS,
     STRANGER,
     SYSTEM,
     Serving,
@@ -242,10 +241,6 @@ async def test_one_principal_has_so_many_calls_under_way_and_not_one_more() -> N
     refusal = refusal_of(caught.value)
     assert refusal.reason == "OVERLOADED"
     assert refusal.retry_ms == 100
-
-
-def test_the_principals_of_these_tests_are_of_every_kind() -> None:
-    assert {principal.kind for principal in PRINCIPALS} == set(PrincipalKind)
 
 
 def _raw_call(address: str, version: ssl.TLSVersion) -> bytes:

@@ -57,23 +57,18 @@ class Journal:
             CommandError: it cannot be opened, is none, or another consortium's.
         """
         self._path = path
-        title = f"{_TITLE} {origin}\n".encode()
         try:
             self._file = _open(path)
-            content = self._file.read()
-            if content and not content.startswith(title):
-                raise CommandError(
-                    f"{path} is no import journal of {origin}",
-                    next_step="Name another with --journal, or move that one away.",
-                )
-            self._acknowledged = _acknowledged(content[len(title) :])
-            # A line that a crash has cut is none; the next begins on a line of its own.
-            self._file.truncate(content.rfind(b"\n") + 1)
-            self._file.seek(0, os.SEEK_END)
-            if not content:
-                self._file.write(title)
         except OSError as error:
             raise _refused(path, error) from error
+        try:
+            self._acknowledged = self._resume(f"{_TITLE} {origin}\n".encode())
+        except OSError as error:
+            self._file.close()
+            raise _refused(path, error) from error
+        except CommandError:
+            self._file.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -100,6 +95,20 @@ class Journal:
             self._file.write(f"{document} {record_id.hex()}\n".encode())
         except OSError as error:
             raise _refused(self._path, error) from error
+
+    def _resume(self, title: bytes) -> set[DocumentDigest]:
+        """What the file says was acknowledged; the next line begins behind its last whole one."""
+        content = self._file.read()
+        if content and not content.startswith(title):
+            raise CommandError(
+                f"{self._path} is no import journal of {title.split()[-1].decode()}",
+                next_step="Name another with --journal, or move that one away.",
+            )
+        self._file.truncate(content.rfind(b"\n") + 1)
+        self._file.seek(0, os.SEEK_END)
+        if not content:
+            self._file.write(title)
+        return _acknowledged(content[len(title) :])
 
 
 def _open(path: Path) -> IO[bytes]:

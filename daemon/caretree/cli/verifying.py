@@ -36,9 +36,7 @@ def verify(
             refusal: dict[str, JsonValue] = {"verified": False, "reason": error.message}
             output.fields("", [], data=refusal)
             raise typer.Exit(1) from error
-        raise CommandError(
-            f"REFUSED {receipt}: {error.message}", next_step=REFUSED_STEP
-        ) from error
+        raise CommandError(f"REFUSED {receipt}: {error.message}", next_step=REFUSED_STEP) from error
     output.fields(f"VERIFIED {receipt}", describe(verified), data=verified_as_json(verified))
 
 

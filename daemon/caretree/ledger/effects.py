@@ -26,7 +26,7 @@ from caretree.ledger.row_keys import (
     grant_key,
     history_key,
     keyring_key,
-    request_key,
+    request_name,
     trail_key,
 )
 from caretree.ledger.rows import (
@@ -93,7 +93,7 @@ def _add_record(scene: Scene, record: Record, position: Position) -> None:
     state = custodian_state(rows, patient, record.custodian)
     if state is not None:
         counted = replace(state, records=state.records + 1)
-        _put_custodian(scene, patient, record.custodian, counted)
+        _put_custodian(scene, patient, counted)
     if record.replaces is not None:
         _mark_replaced(scene, record.replaces.record_id, by=record.record_id)
 
@@ -117,13 +117,15 @@ def _open_epoch(scene: Scene, keyring: Keyring) -> None:
     rows, patient = scene.rows, keyring.patient
     before = custodian_state(rows, patient, keyring.custodian)
     state = CustodianState(
+        custodian=keyring.custodian,
         epoch=keyring.epoch,
         key_id=keyring.key_id,
         closed=False,
         records=before.records if before is not None else 0,
     )
-    _put_custodian(scene, patient, keyring.custodian, state)
-    key = keyring_key(rows.blind(patient.pseudonym), keyring.custodian, keyring.epoch)
+    _put_custodian(scene, patient, state)
+    blinded, custodian = rows.blind(patient.pseudonym), rows.blind(keyring.custodian.encode())
+    key = keyring_key(blinded, custodian, keyring.epoch)
     rows.put(Table.KEYRING, key, encode_keyring(keyring))
 
 
@@ -152,7 +154,7 @@ def _take_back(scene: Scene, revoke: Revoke) -> None:
         _put_grant(scene, patient, replace(grant, revoked_ms=scene.time_ms))
     state = custodian_state(rows, patient, revoke.custodian)
     if state is not None:
-        _put_custodian(scene, patient, revoke.custodian, replace(state, closed=True))
+        _put_custodian(scene, patient, replace(state, closed=True))
 
 
 def _remember_request(scene: Scene, member: MemberId, body: Body, position: Position) -> None:
@@ -162,7 +164,7 @@ def _remember_request(scene: Scene, member: MemberId, body: Body, position: Posi
         request_digest=body.request_digest,
         record_id=None if record is None else record.record_id,
     )
-    key = request_key(member, body.request_id)
+    key = scene.rows.blind(request_name(member, body.request_id))
     scene.rows.put(Table.REQUEST, key, encode_first_answer(answer))
 
 
@@ -182,11 +184,10 @@ def _put_history(scene: Scene, patient: Patient, leaf_index: LeafIndex, row: His
     scene.rows.put(Table.HISTORY, key, encode_history(row))
 
 
-def _put_custodian(
-    scene: Scene, patient: Patient, custodian: MemberId, state: CustodianState
-) -> None:
-    key = custodian_key(scene.rows.blind(patient.pseudonym), custodian)
-    scene.rows.put(Table.CUSTODIAN, key, encode_custodian(state))
+def _put_custodian(scene: Scene, patient: Patient, state: CustodianState) -> None:
+    rows = scene.rows
+    key = custodian_key(rows.blind(patient.pseudonym), rows.blind(state.custodian.encode()))
+    rows.put(Table.CUSTODIAN, key, encode_custodian(state))
 
 
 def _put_grant(scene: Scene, patient: Patient, grant: GrantState) -> None:

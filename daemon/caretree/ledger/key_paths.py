@@ -132,6 +132,7 @@ def _grants(
 
 
 def _keyring(reads: Reads, context: KeyringContext, epoch: int) -> KeyringState | None:
-    key = keyring_key(reads.blind(context.pseudonym), context.custodian, epoch)
+    blinded, custodian = reads.blind(context.pseudonym), reads.blind(context.custodian.encode())
+    key = keyring_key(blinded, custodian, epoch)
     value = reads.get(Table.KEYRING, key)
     return None if value is None else decode_keyring(value)

@@ -38,6 +38,7 @@ class HistoryRow:
 class CustodianState:
     """A custodian's keyring for a patient, and how many records it holds of them."""
 
+    custodian: MemberId
     epoch: int
     key_id: KeyId
     closed: bool
@@ -104,7 +105,11 @@ def decode_history(value: bytes) -> HistoryRow:
 def encode_custodian(state: CustodianState) -> bytes:
     """The row of Table.CUSTODIAN."""
     return state_pb2.CustodianRow(
-        epoch=state.epoch, key_id=state.key_id, closed=state.closed, records=state.records
+        epoch=state.epoch,
+        key_id=state.key_id,
+        closed=state.closed,
+        records=state.records,
+        custodian=state.custodian,
     ).SerializeToString()
 
 
@@ -116,7 +121,11 @@ def decode_custodian(value: bytes) -> CustodianState:
     """
     row = parse_row(state_pb2.CustodianRow.FromString, value, "CUSTODIAN")
     return CustodianState(
-        epoch=row.epoch, key_id=KeyId(row.key_id), closed=row.closed, records=row.records
+        custodian=MemberId(row.custodian),
+        epoch=row.epoch,
+        key_id=KeyId(row.key_id),
+        closed=row.closed,
+        records=row.records,
     )
 
 

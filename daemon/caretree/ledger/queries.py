@@ -24,7 +24,7 @@ from caretree.ledger.row_keys import (
     patient_stop,
     read_height,
     read_leaf_index,
-    request_key,
+    request_name,
     trail_key,
 )
 from caretree.ledger.rows import (
@@ -159,17 +159,16 @@ def history_row(reads: Reads, patient: Patient, leaf_index: LeafIndex) -> Histor
 
 def custodian_state(reads: Reads, patient: Patient, member: MemberId) -> CustodianState | None:
     """The member's keyring for the patient, if it has one."""
-    value = reads.get(Table.CUSTODIAN, custodian_key(reads.blind(patient.pseudonym), member))
+    key = custodian_key(reads.blind(patient.pseudonym), reads.blind(member.encode()))
+    value = reads.get(Table.CUSTODIAN, key)
     return None if value is None else decode_custodian(value)
 
 
 def custodians_of(reads: Reads, patient: Patient) -> frozenset[MemberId]:
     """The members that wrote a record of the patient; a keyring alone makes no custodian."""
-    return frozenset(
-        MemberId(key.decode())
-        for key, value in _patient_rows(reads, Table.CUSTODIAN, patient)
-        if decode_custodian(value).records
-    )
+    rows = _patient_rows(reads, Table.CUSTODIAN, patient)
+    states = (decode_custodian(value) for _, value in rows)
+    return frozenset(state.custodian for state in states if state.records)
 
 
 def grants_of(reads: Reads, patient: Patient) -> tuple[GrantState, ...]:
@@ -205,7 +204,7 @@ def live_grantees(
 
 def first_answer(reads: Reads, member: MemberId, request_id: RequestId) -> FirstAnswer | None:
     """What came of the member's request; None while it has not taken effect."""
-    value = reads.get(Table.REQUEST, request_key(member, request_id))
+    value = reads.get(Table.REQUEST, reads.blind(request_name(member, request_id)))
     return None if value is None else decode_first_answer(value)
 
 

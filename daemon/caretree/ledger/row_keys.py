@@ -1,8 +1,7 @@
 """The keys of the ledger's rows, table by table (storage.keys). Numbers are big-endian.
 
-A patient never stands in a key: `blinded` is the store's own 16 bytes for the pseudonym
-(storage.ports.Reads.blind). Where a name of free length is part of a key, everything after it has a
-fixed length, so that no two different rows share a key.
+Neither patient nor member nor request stands in a key: what is called blinded here is the store's
+own 16 bytes for it (storage.ports.Reads.blind).
 """
 
 from typing import Final
@@ -45,8 +44,8 @@ def tile_key(*, level: int, index: int) -> bytes:
     return bytes((level,)) + u64(index)
 
 
-def request_key(member: MemberId, request_id: RequestId) -> bytes:
-    """Of Table.REQUEST: the author's member and the request id."""
+def request_name(member: MemberId, request_id: RequestId) -> bytes:
+    """What is blinded for the key of Table.REQUEST: the author's member and the request id."""
     return member.encode() + request_id
 
 
@@ -55,14 +54,14 @@ def history_key(blinded: bytes, leaf_index: int) -> bytes:
     return blinded + u64(leaf_index)
 
 
-def custodian_key(blinded: bytes, member: MemberId) -> bytes:
+def custodian_key(blinded: bytes, blinded_member: bytes) -> bytes:
     """Of Table.CUSTODIAN: the patient and the custodian."""
-    return blinded + member.encode()
+    return blinded + blinded_member
 
 
-def keyring_key(blinded: bytes, member: MemberId, epoch: int) -> bytes:
+def keyring_key(blinded: bytes, blinded_member: bytes, epoch: int) -> bytes:
     """Of Table.KEYRING: the patient, the custodian and the keyring epoch."""
-    return blinded + member.encode() + u32(epoch)
+    return blinded + blinded_member + u32(epoch)
 
 
 def grant_key(blinded: bytes, grant_id: GrantId) -> bytes:

@@ -2,23 +2,32 @@
 
 Runs on the disk thread. Rows of apply, the applied log index and the commit index are one batch,
 so that a crash leaves all or none of them; none is no loss, for the log gives them again.
+
+Head and edge lie in memory between blocks, for hours in a quiet night. What they say is known on
+two paths, frontier and tiles, which are compared before the next block is built on them: a root
+that follows from faulty memory is never signed.
 """
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from typing_extensions import override
 
 from caretree.ledger.apply import Applied, apply_block
 from caretree.ledger.blocks import block_hash, parse_block_ref
 from caretree.ledger.genesis import Genesis
-from caretree.ledger.holding import hold_block
+from caretree.ledger.holding import NotHeldError, hold_block
 from caretree.ledger.holes import is_justified
 from caretree.ledger.stored_blocks import load_block, recorded_outcomes
 from caretree.ledger.tree import TreeEdge
 from caretree.ledger.values import BlockRef, Head, HeldBlock, VoidReason
-from caretree.model.errors import FatalError
+from caretree.merkle.frontier import read_frontier
+from caretree.merkle.nodes import NodeReader
+from caretree.merkle.tiles import Tile, TileReader
+from caretree.model.errors import FatalError, MalformedError
 from caretree.model.ids import Height, LogIndex, Place
 from caretree.node.raft_log import StoredLog
 from caretree.node.stage import BlockStage
@@ -37,6 +46,25 @@ class BlockChangedError(FatalError):
             f"block {height} changed between log and apply: memory or disk of this machine is"
             " faulty; test both before this peer is started again"
         )
+        self.height = height
+
+
+class TreeChangedError(FatalError):
+    """What this peer has of its tree in memory contradicts itself."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"the edge of the tree of size {size} changed in memory: this machine's memory is"
+            " faulty; test it before this peer is started again"
+        )
+        self.size = size
+
+
+class BlockNotHeldError(FatalError):
+    """A stored block lacks what its leaves commit to, and nothing justifies that."""
+
+    def __init__(self, height: int, found: str) -> None:
+        super().__init__(f"block {height} is in the log, but in the store it is {found}")
         self.height = height
 
 
@@ -114,6 +142,7 @@ class Applier:
         held = self._held(ref)
         if block_hash(held.block.header_bytes, held.block.batches) != ref.hash:
             raise BlockChangedError(ref.height)
+        check_edge(self.edge, self.head)
         outcome = apply_block(self._store, self.head, held, self._genesis, self.edge)
         if isinstance(outcome, VoidReason):
             batch.put(Table.VOID, _INDEX.pack(entry.index), outcome.name.encode())
@@ -135,9 +164,40 @@ class Applier:
         def allowed(height: Height, place: Place) -> bool:
             return is_justified(self._store, height, ref.hash, place)
 
-        return hold_block(
-            block,
-            self._genesis,
-            recorded_outcomes=recorded_outcomes(self._store, ref),
-            holes_allowed=allowed,
-        )
+        try:
+            return hold_block(
+                block,
+                self._genesis,
+                recorded_outcomes=recorded_outcomes(self._store, ref),
+                holes_allowed=allowed,
+            )
+        except NotHeldError as error:
+            raise BlockNotHeldError(ref.height, error.message) from error
+
+
+def check_edge(edge: TreeEdge, head: Head) -> None:
+    """Return when frontier, tiles and head are still of one tree; at most 255 hashes a tile level.
+
+    Raises:
+        TreeChangedError: they are not.
+    """
+    size = edge.frontier.size
+    try:
+        by_tiles = read_frontier(size, NodeReader(_EdgeTiles(edge.partial_tiles)).at(size))
+    except MalformedError as error:
+        raise TreeChangedError(size) from error
+    if by_tiles != edge.frontier or edge.frontier.root() != head.root:
+        raise TreeChangedError(size)
+
+
+class _EdgeTiles(TileReader):
+    """The tiles at the edge: every root of the frontier lies in one of them."""
+
+    __slots__ = ("_partial_tiles",)
+
+    def __init__(self, partial_tiles: Mapping[int, bytes]) -> None:
+        self._partial_tiles = partial_tiles
+
+    @override
+    def read_tile(self, tile: Tile) -> bytes:
+        return self._partial_tiles.get(tile.level, b"")

@@ -18,6 +18,12 @@ class _Sum:
     counts: OrderedDict[Patient, int] = field(default_factory=OrderedDict)
     more: int = 0
 
+    def add(self, patient: Patient, count: int) -> None:
+        if patient in self.counts or len(self.counts) < PATIENTS_NAMED_MAX:
+            self.counts[patient] = self.counts.get(patient, 0) + count
+        else:
+            self.more += count
+
 
 class Denials:
     """Sums attempts; whoever writes entries takes them out."""
@@ -28,17 +34,13 @@ class Denials:
     def note(self, actor: Actor, patient: Patient, now_ms: TimeMs) -> None:
         """Count one refused reading."""
         key = (actor, now_ms // MINUTE_MS)
-        total = self._sums.setdefault(key, _Sum())
-        if patient in total.counts or len(total.counts) < PATIENTS_NAMED_MAX:
-            total.counts[patient] = total.counts.get(patient, 0) + 1
-        else:
-            total.more += 1
+        self._sums.setdefault(key, _Sum()).add(patient, 1)
 
     def put_back(self, actor: Actor, denial: Denial) -> None:
         """Take back a sum that could not be written now."""
         total = self._sums.setdefault((actor, denial.minute_ms // MINUTE_MS), _Sum())
         for attempt in denial.attempts:
-            total.counts[attempt.patient] = total.counts.get(attempt.patient, 0) + attempt.count
+            total.add(attempt.patient, attempt.count)
         total.more += denial.more
 
     def take(self, now_ms: TimeMs, *, everything: bool) -> list[tuple[Actor, Denial]]:

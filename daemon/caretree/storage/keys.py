@@ -28,24 +28,24 @@ class Table(Enum):
     RAFT_LOG = (0x02, Owner.RAFT, False)  # log index u64 -> term, type, block reference
     VOID = (0x03, Owner.RAFT, False)  # log index u64 -> why the block there has no height
 
-    BLOCK = (0x10, Owner.HOLD, False)  # height u64, hash[:16] -> header, batches of leaves
+    BLOCK = (0x10, Owner.HOLD, True)  # height u64, hash[:16] -> header, batches of leaves
     BODY = (0x11, Owner.HOLD, True)  # height u64, hash[:16], place u32 -> salt, body
     PAYLOAD = (0x12, Owner.HOLD, False)  # the same -> wrapped record key, ciphertext
     HOLE = (0x13, Owner.HOLD, False)  # the same -> that the body or payload may be missing
 
     STATE = (0x20, Owner.APPLY, True)  # name -> head: height, hash, times, frontier, epochs
-    HEIGHT = (0x21, Owner.APPLY, False)  # height u64 -> block hash, log index, leaf range
-    OUTCOME = (0x22, Owner.APPLY, False)  # height u64 -> one outcome for each entry
+    HEIGHT = (0x21, Owner.APPLY, False)  # height u64 -> block hash, leaf range
+    OUTCOME = (0x22, Owner.APPLY, True)  # height u64 -> one outcome for each entry
     TILE = (0x23, Owner.APPLY, False)  # tile level u8, tile index u64 -> up to 256 hashes
     LEAVES = (0x24, Owner.APPLY, False)  # first leaf index u64 of a block -> height
-    REQUEST = (0x30, Owner.APPLY, False)  # member, request id -> position, digest
+    REQUEST = (0x30, Owner.APPLY, True)  # blind(member, request id) -> position, digest
     RECORD = (0x31, Owner.APPLY, True)  # record id -> position, custodian, patient
     HISTORY = (0x32, Owner.APPLY, True)  # blind(pseudonym), leaf index u64 -> record, custodian
-    CUSTODIAN = (0x33, Owner.APPLY, True)  # blind(pseudonym), member -> keyring state
-    KEYRING = (0x34, Owner.APPLY, True)  # blind(pseudonym), member, epoch u32 -> sealed keys
+    CUSTODIAN = (0x33, Owner.APPLY, True)  # blind(pseudonym), blind(member) -> keyring
+    KEYRING = (0x34, Owner.APPLY, True)  # the same, epoch u32 -> sealed keys
     GRANT = (0x35, Owner.APPLY, True)  # blind(pseudonym), grant id -> grant state
-    TRAIL = (0x36, Owner.APPLY, False)  # leaf index u64 -> entry kind (all but records)
-    PATIENT_TRAIL = (0x37, Owner.APPLY, False)  # blind(pseudonym), leaf index u64 -> kind
+    TRAIL = (0x36, Owner.APPLY, True)  # leaf index u64 -> entry kind (all but records)
+    PATIENT_TRAIL = (0x37, Owner.APPLY, True)  # blind(pseudonym), leaf index u64 -> kind
 
     SIGNED = (0x40, Owner.PEER, False)  # "newest" -> the newest certified checkpoint
     PEER_STATE = (0x41, Owner.PEER, False)  # name -> this peer's own small facts

@@ -240,6 +240,7 @@ class CustodianRow(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    CUSTODIAN_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """The newest epoch."""
     key_id: _builtins.bytes
@@ -248,6 +249,8 @@ class CustodianRow(_message.Message):
     """Whether a revoke closed it."""
     records: _builtins.int
     """How many records the custodian holds of this patient."""
+    custodian: _builtins.str
+    """The custodian."""
     def __init__(
         self,
         *,
@@ -255,10 +258,11 @@ class CustodianRow(_message.Message):
         key_id: _builtins.bytes = ...,
         closed: _builtins.bool = ...,
         records: _builtins.int = ...,
+        custodian: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "epoch", b"epoch", "key_id", b"key_id", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "custodian", b"custodian", "epoch", b"epoch", "key_id", b"key_id", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
