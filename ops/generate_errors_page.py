@@ -1,4 +1,4 @@
-"""Generates ops/docs/errors.md from the table of reasons, or with --check says whether it differs."""
+"""Generates ops/docs/errors.md from the table of reasons, or with --check says if it differs."""
 
 import argparse
 import sys

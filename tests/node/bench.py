@@ -120,5 +120,3 @@ class Bench:
         for step in world.steps[self.applier.head.height + 1 :]:
             entry = self.write(step.held)
             self.applier.apply([entry], hard_state)
-
-

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from caretree.cli.certificates import Authority, create_authority, issue_peer
-from caretree.config.values import TlsFiles, Timing
+from caretree.config.values import Timing, TlsFiles
 from caretree.crypto.custody import SystemCustody, SystemRandom
 from caretree.crypto.keystore import Keystore, PeerKeys, PseudonymKey
 from caretree.crypto.pseudonym import normalise_identifier
@@ -93,7 +93,7 @@ class Seat:
     clock: SkewedClock = field(default_factory=SkewedClock)
     memory: MemoryStore | None = None
     peer: Peer = None  # type: ignore[assignment]
-    running: "asyncio.Task[None]" = None  # type: ignore[assignment]
+    running: "asyncio.Task[None] | None" = None
     settings: PeerSettings = None  # type: ignore[assignment]
     disk: Disk = None  # type: ignore[assignment]
 
@@ -129,10 +129,11 @@ class Seat:
         self.peer = Peer(self.settings, self.disk)
         self.running = asyncio.create_task(self.peer.run())
         ready = asyncio.create_task(self.peer.ready.wait())
-        await asyncio.wait({ready, self.running}, return_when=asyncio.FIRST_COMPLETED)
+        running = self.running
+        await asyncio.wait({ready, running}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        if self.running.done():
-            self.running.result()
+        if running.done():
+            running.result()
 
     async def stop(self) -> None:
         """Stop as on SIGTERM."""
@@ -142,6 +143,7 @@ class Seat:
 
     async def kill(self) -> None:
         """End at once, without a word to anyone."""
+        assert self.running is not None
         self.running.cancel()
         await asyncio.gather(self.running, return_exceptions=True)
 
@@ -153,6 +155,7 @@ class Seat:
 
     async def ended(self) -> BaseException | None:
         """What ended the peer, within some seconds."""
+        assert self.running is not None
         await asyncio.wait({self.running}, timeout=5)
         assert self.running.done(), "the peer goes on"
         return self.running.exception()

@@ -170,7 +170,9 @@ def test_a_body_missing_under_a_mark_but_with_nothing_recorded_is_fatal() -> Non
 
 def test_a_void_block_takes_no_height_and_leaves_a_row_that_says_why() -> None:
     world, bench = grown(), Bench()
-    wrong = world.hold(world.block(world.batch(TOWN, world.denial(TOWN, PATIENT)), parent=b"x" * 32))
+    wrong = world.hold(
+        world.block(world.batch(TOWN, world.denial(TOWN, PATIENT)), parent=b"x" * 32)
+    )
     bench.follow(world)
     before = bench.applier.head
     result = bench.feed(wrong)

@@ -134,9 +134,7 @@ def test_what_a_block_adds_to_its_batches_is_within_the_overhead() -> None:
     draft = pool.draft(world.head, now_ms=TimeMs(0), leader=LEADER)
     assert draft is not None
     counted = (
-        pooling._BLOCK_OVERHEAD_BYTES
-        + pool.size_bytes
-        + len(pool) * pooling._BATCH_OVERHEAD_BYTES
+        pooling._BLOCK_OVERHEAD_BYTES + pool.size_bytes + len(pool) * pooling._BATCH_OVERHEAD_BYTES
     )
     assert len(draft.block.encoded) <= counted
 

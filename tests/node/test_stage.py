@@ -1,10 +1,10 @@
 """Held blocks wait in a bounded memory."""
 
+import pytest
 from caretree.ledger.blocks import block_ref
 from caretree.ledger.values import HeldBlock
 from caretree.node import stage as staging
 from caretree.node.stage import BlockStage
-from pytest import MonkeyPatch
 
 from tests.ledger.builders import TOWN
 from tests.ledger.people import PATIENT
@@ -38,7 +38,9 @@ def test_the_same_block_again_takes_no_more_room() -> None:
     assert stage._bytes == 0
 
 
-def test_at_the_limit_all_are_kept_and_above_it_the_oldest_goes(monkeypatch: MonkeyPatch) -> None:
+def test_at_the_limit_all_are_kept_and_above_it_the_oldest_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     held = blocks(3)
     sizes = [len(each.block.encoded) for each in held]
     monkeypatch.setattr(staging, "STAGED_BYTES_MAX", sum(sizes))
@@ -54,7 +56,7 @@ def test_at_the_limit_all_are_kept_and_above_it_the_oldest_goes(monkeypatch: Mon
     assert [above.get(block_ref(each.block)) is not None for each in held] == [False, True, True]
 
 
-def test_one_block_larger_than_the_bound_is_kept(monkeypatch: MonkeyPatch) -> None:
+def test_one_block_larger_than_the_bound_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "STAGED_BYTES_MAX", 1)
     stage, (held,) = BlockStage(), blocks(1)
     stage.put(held)

@@ -30,6 +30,7 @@ from tests.rpc.serving import (
     serving,
     trusted,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -227,9 +228,7 @@ async def test_one_principal_has_so_many_calls_under_way_and_not_one_more() -> N
                 for number in range(CALLS_PER_PRINCIPAL_MAX)
                 for channel in ((one, two)[number % 2],)
             ]
-            async with asyncio.timeout(30):
-                while server.peer.waiting < CALLS_PER_PRINCIPAL_MAX:
-                    await asyncio.sleep(0.01)
+            await until(lambda: server.peer.waiting == CALLS_PER_PRINCIPAL_MAX)
             stub = records_pb2_grpc.RecordServiceStub(three)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await stub.Append(append_request(1000), timeout=TIMEOUT_S)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 import pytest
@@ -11,6 +11,7 @@ from caretree.model.reasons import CallError, FieldViolation, Reason
 from caretree.rpc.guard import AuthContext, Caller, Guard, current_caller
 from caretree.rpc.interceptor import EdgeInterceptor
 from caretree.rpc.permissions import PERMISSIONS
+from typing_extensions import override
 
 from tests.ledger.builders import TOWN
 from tests.rpc.requests import TIMEOUT_S, refusal_of
@@ -25,19 +26,23 @@ TYPES: Final = {
     "stream_unary": "client_stream",
     "stream_stream": "bidi_stream",
 }
+AnyUnary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 SECRET: Final = "what no client may read"
 
 
-class _OpenGuard(Guard):
-    """Admits everybody, as an operator."""
+class _FixedGuard(Guard):
+    """Admits everybody, or nobody for one reason."""
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self._refusal = refusal
 
+    @override
     @contextmanager
     def admit(
         self, method: str, auth: AuthContext, *, loop_time: float, remaining_s: float | None
     ) -> Iterator[Caller]:
+        if self._refusal is not None:
+            raise self._refusal
         permission = PERMISSIONS["/grpc.health.v1.Health/Check"]
         yield Caller(principal=PRINCIPALS[0], permission=permission, deadline=loop_time)
 
@@ -49,7 +54,8 @@ class _Handlers(grpc.GenericRpcHandler):
         self.failure = failure
         self.reached: list[str] = []
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401
+    @override
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         kind = handler_call_details.method.rsplit("/", 1)[1]
         if kind not in KINDS:
             return None
@@ -88,9 +94,9 @@ async def _server(
         await server.stop(grace=None)
 
 
-async def _call(channel: grpc.aio.Channel, kind: str) -> list[object]:
+async def _call(channel: grpc.aio.Channel, kind: str, *, path: str | None = None) -> list[object]:
     """All answers of a call of this kind."""
-    call = getattr(channel, kind)(f"/service/{kind}")
+    call = getattr(channel, kind)(path or f"/service/{kind}")
     request = iter([b"request"]) if kind.startswith("stream") else b"request"
     if kind.endswith("unary"):
         return [await call(request, timeout=TIMEOUT_S)]
@@ -105,18 +111,9 @@ def _real_guard() -> Guard:
     return Guard(genesis=genesis, member=TOWN, principals=PRINCIPALS, now=now)
 
 
-class _ClosedGuard(_OpenGuard):
-    @contextmanager
-    def admit(
-        self, method: str, auth: AuthContext, *, loop_time: float, remaining_s: float | None
-    ) -> Iterator[Caller]:
-        raise CallError(Reason.UNKNOWN_PRINCIPAL)
-        yield
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_admitted_call_of_every_kind_is_answered(kind: str) -> None:
-    async with _server(_OpenGuard(), None) as (channel, handlers, recorder):
+    async with _server(_FixedGuard(), None) as (channel, handlers, recorder):
         answers = await _call(channel, kind)
 
     assert answers == [b"answer"]
@@ -127,7 +124,11 @@ async def test_an_admitted_call_of_every_kind_is_answered(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_refused_call_of_every_kind_never_reaches_its_handler(kind: str) -> None:
-    async with _server(_ClosedGuard(), None) as (channel, handlers, recorder):
+    async with _server(_FixedGuard(CallError(Reason.UNKNOWN_PRINCIPAL)), None) as (
+        channel,
+        handlers,
+        recorder,
+    ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _call(channel, kind)
 
@@ -140,7 +141,7 @@ async def test_a_refused_call_of_every_kind_never_reaches_its_handler(kind: str)
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_fault_in_a_call_of_every_kind_tells_the_client_nothing(kind: str) -> None:
-    async with _server(_OpenGuard(), ValueError(SECRET)) as (channel, _, recorder):
+    async with _server(_FixedGuard(), ValueError(SECRET)) as (channel, _, recorder):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _call(channel, kind)
 
@@ -152,15 +153,7 @@ async def test_a_fault_in_a_call_of_every_kind_tells_the_client_nothing(kind: st
 
 
 async def test_a_fault_in_the_guard_itself_admits_nobody_and_tells_nothing() -> None:
-    class Faulty(_OpenGuard):
-        @contextmanager
-        def admit(
-            self, method: str, auth: AuthContext, *, loop_time: float, remaining_s: float | None
-        ) -> Iterator[Caller]:
-            raise ValueError(SECRET)
-            yield
-
-    async with _server(Faulty(), None) as (channel, handlers, _):
+    async with _server(_FixedGuard(ValueError(SECRET)), None) as (channel, handlers, _):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _call(channel, "unary_unary")
 
@@ -177,7 +170,7 @@ async def test_a_failure_carries_its_violations_and_its_delay() -> None:
     failure = CallError(
         Reason.INVALID_FIELD, "two fields", violations=violations, retry_after_ms=1234
     )
-    async with _server(_OpenGuard(), failure) as (channel, _, _):
+    async with _server(_FixedGuard(), failure) as (channel, _, _):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _call(channel, "unary_unary")
 
@@ -196,7 +189,7 @@ async def test_a_failure_carries_its_violations_and_its_delay() -> None:
 async def test_every_reason_travels_with_its_code_its_cause_and_its_next_step(
     reason: Reason,
 ) -> None:
-    async with _server(_OpenGuard(), CallError(reason)) as (channel, _, _):
+    async with _server(_FixedGuard(), CallError(reason)) as (channel, _, _):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await _call(channel, "unary_unary")
 
@@ -218,9 +211,9 @@ async def test_a_call_without_a_certificate_is_refused() -> None:
 
 
 async def test_an_unknown_method_is_unimplemented_and_not_counted() -> None:
-    async with _server(_OpenGuard(), None) as (channel, _, recorder):
+    async with _server(_FixedGuard(), None) as (channel, _, recorder):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary("/service/unknown")(b"", timeout=TIMEOUT_S)
+            await _call(channel, "unary_unary", path="/service/unknown")
 
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert recorder.started == []
@@ -231,6 +224,7 @@ async def test_a_call_that_the_client_gives_up_is_counted_as_such() -> None:
     ended = asyncio.Event()
 
     class Slow(_Handlers):
+        @override
         async def _single(self, request: object, context: object) -> bytes:
             reached.set()
             try:
@@ -240,18 +234,19 @@ async def test_a_call_that_the_client_gives_up_is_counted_as_such() -> None:
             return b""
 
     recorder, address = Recorder(), free_address()
-    server = grpc.aio.server(interceptors=[EdgeInterceptor(_OpenGuard(), recorder)])
+    server = grpc.aio.server(interceptors=[EdgeInterceptor(_FixedGuard(), recorder)])
     server.add_generic_rpc_handlers((Slow(None),))
     server.add_insecure_port(address)
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary("/service/unary_unary")(b"", timeout=TIMEOUT_S)
+        method: AnyUnary = channel.unary_unary("/service/unary_unary")
+        call = method(b"", timeout=TIMEOUT_S)
         await reached.wait()
         call.cancel()
         async with asyncio.timeout(TIMEOUT_S):
             await ended.wait()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary("/service/unary_unary")(b"", timeout=0.2)
+            await method(b"", timeout=0.2)
     await server.stop(grace=None)
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import TypeAlias
 
 import grpc
 import pytest
@@ -26,8 +27,13 @@ from tests.rpc.requests import (
     refusal_of,
 )
 from tests.rpc.serving import AUDITOR, DOCTOR, HEAD, SYSTEM, serving, trusted
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
+
+
+AnyUnary: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
+AnyStream: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
 
 
 def _batch(number: int, *records: records_pb2.AppendRequest) -> records_pb2.AppendStreamRequest:
@@ -62,7 +68,7 @@ async def test_an_appended_record_comes_with_a_receipt_that_verifies() -> None:
 
 async def test_the_command_says_who_acts_and_whose_record_it_is_in_capitals() -> None:
     request = append_request()
-    request.patient.value = " c-７ "
+    request.patient.value = " c-\uff17 "  # a full-width 7
     async with serving() as server, server.as_principal(SYSTEM) as channel:
         await RecordServiceStub(channel).Append(request, timeout=TIMEOUT_S)
         (((command,)),) = (server.peer.calls,)
@@ -119,7 +125,7 @@ async def test_a_person_names_no_other_person() -> None:
 async def test_a_system_must_say_for_whom_it_acts(missing: str) -> None:
     request = append_request()
     for field in ("id", "role") if missing == "both" else (missing,):
-        request.acting_person.ClearField(field)  # type: ignore[arg-type]
+        request.acting_person.ClearField(field)
     async with serving() as server, server.as_principal(SYSTEM) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await RecordServiceStub(channel).Append(request, timeout=TIMEOUT_S)
@@ -170,9 +176,7 @@ async def test_a_call_that_is_cancelled_stops_waiting() -> None:
         server.peer.gate = asyncio.Event()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await RecordServiceStub(channel).Append(append_request(), timeout=0.3)
-        async with asyncio.timeout(TIMEOUT_S):
-            while server.peer.cancelled == 0:
-                await asyncio.sleep(0.01)
+        await until(lambda: server.peer.cancelled == 1)
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.peer.waiting == 0
@@ -245,9 +249,8 @@ async def test_so_many_batches_of_a_stream_are_worked_on_at_once_and_not_one_mor
     async with serving() as server, server.as_principal(SYSTEM) as channel:
         server.peer.gate = asyncio.Event()
         call = RecordServiceStub(channel).AppendStream(batches(), timeout=TIMEOUT_S)
-        async with asyncio.timeout(TIMEOUT_S):
-            while server.peer.waiting < STREAM_BATCHES_MAX or len(sent) < 3 * STREAM_BATCHES_MAX:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(sent) == 3 * STREAM_BATCHES_MAX)
+        await until(lambda: server.peer.waiting == STREAM_BATCHES_MAX)
         await asyncio.sleep(0.1)  # time in which a batch too many would arrive
         server.peer.gate.set()
         answers = [answer.batch_number async for answer in call]
@@ -289,12 +292,9 @@ async def test_a_stream_that_the_client_leaves_leaves_nothing_waiting() -> None:
         call = RecordServiceStub(channel).AppendStream(timeout=TIMEOUT_S)
         await call.write(_batch(1, append_request(1)))
         await call.write(_batch(2, append_request(2)))
-        async with asyncio.timeout(TIMEOUT_S):
-            while server.peer.waiting < 2:
-                await asyncio.sleep(0.01)
-            call.cancel()
-            while server.peer.cancelled < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: server.peer.waiting == 2)
+        call.cancel()
+        await until(lambda: server.peer.cancelled == 2)
 
     assert server.peer.waiting == 0
 
@@ -302,8 +302,8 @@ async def test_a_stream_that_the_client_leaves_leaves_nothing_waiting() -> None:
 async def test_what_is_no_message_is_refused_with_a_reason() -> None:
     junk = b"\xff\xff\xff"
     async with serving() as server, server.as_principal(SYSTEM) as channel:
-        unary = channel.unary_unary("/caretree.api.v1.RecordService/Append")
-        stream = channel.stream_stream("/caretree.api.v1.RecordService/AppendStream")
+        unary: AnyUnary = channel.unary_unary("/caretree.api.v1.RecordService/Append")
+        stream: AnyStream = channel.stream_stream("/caretree.api.v1.RecordService/AppendStream")
         with pytest.raises(grpc.aio.AioRpcError) as single:
             await unary(junk, timeout=TIMEOUT_S)
         with pytest.raises(grpc.aio.AioRpcError) as streamed:
@@ -344,7 +344,9 @@ async def test_a_history_is_read_page_by_page_newest_first() -> None:
         stub = RecordServiceStub(channel)
         for number in range(1, 6):
             await stub.Append(append_request(number), timeout=TIMEOUT_S)
-        token, contents, counts = "", [], []
+        token = ""
+        contents: list[bytes] = []
+        counts: list[int] = []
         while not counts or token:
             page, records = await _page(stub, _history(page_size=2, page_token=token))
             token = page.next_page_token

@@ -76,7 +76,9 @@ async def test_the_largest_number_of_records_arrives_in_one_message() -> None:
 
 async def test_a_message_above_all_bounds_is_not_even_read() -> None:
     async with serving() as server, server.as_principal(SYSTEM) as channel:
-        append = channel.unary_unary("/caretree.api.v1.RecordService/Append")
+        append: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/caretree.api.v1.RecordService/Append"
+        )
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await append(bytes(MESSAGE_BYTES_MAX + 1), timeout=TIMEOUT_S)
 
@@ -101,8 +103,8 @@ async def test_health_says_whether_the_peer_can_commit_for_every_service() -> No
         server.health.change(HealthState.CANNOT_COMMIT, reason="no leader")
         cannot = await _health(stub)
         everything = await stub.List(health_pb2.HealthListRequest(), timeout=TIMEOUT_S)
+        request = health_pb2.HealthCheckRequest(service="unknown")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            request = health_pb2.HealthCheckRequest(service="unknown")
             await stub.Check(request, timeout=TIMEOUT_S)
 
     assert can == dict.fromkeys(("", *SERVICES), SERVING)
@@ -207,9 +209,7 @@ async def _buf_curl(server: Serving, *arguments: str, path: str, fails: bool = F
             "key": pair.key,
             "cacert": trusted().authorities[TOWN].pem,
         }
-        for name, content in files.items():
-            Path(folder, name).write_bytes(content)
-        options = [f"--{name}={Path(folder, name)}" for name in files]
+        options = [_option(folder, name, content) for name, content in files.items()]
         process = await asyncio.create_subprocess_exec(
             require_tool("buf"),
             "curl",
@@ -224,3 +224,9 @@ async def _buf_curl(server: Serving, *arguments: str, path: str, fails: bool = F
         printed, complained = await process.communicate()
     assert (process.returncode != 0) == fails, complained.decode()
     return (complained if fails else printed).decode()
+
+
+def _option(folder: str, name: str, content: bytes) -> str:
+    file = Path(folder, name)
+    file.write_bytes(content)
+    return f"--{name}={file}"

@@ -60,7 +60,7 @@ async def test_grants_are_listed_page_by_page() -> None:
         ]
         listed: list[bytes] = []
         request = access_pb2.ListGrantsRequest(patient=patient(), acting_person=PERSON, page_size=2)
-        sizes = []
+        sizes: list[int] = []
         while not sizes or request.page_token:
             page = await stub.ListGrants(request, timeout=TIMEOUT_S)
             sizes.append(len(page.grants))

@@ -11,7 +11,7 @@ from caretree.storage.ports import Batch, KeyValue, Reads
 from caretree.storage.row_cipher import RowCipher
 
 STORAGE_KEY: Final = bytes(range(32))
-PLAIN: Final = Table.BLOCK
+PLAIN: Final = Table.PAYLOAD
 SEALED: Final = Table.BODY
 
 Rows = list[tuple[bytes, bytes]]

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from tests.storage.stores import STORAGE_KEY, create, reopen, rows_of
 
-TABLES = st.sampled_from([Table.RAFT_LOG, Table.BLOCK, Table.BODY, Table.PEER_STATE])
+TABLES = st.sampled_from([Table.RAFT_LOG, Table.PAYLOAD, Table.BODY, Table.PEER_STATE])
 KEYS = st.binary(max_size=2) | st.sampled_from([b"", b"\x00", b"\xff", b"\xff\xff"])
 ROWS = st.lists(st.tuples(TABLES, KEYS, st.none() | st.binary(max_size=40)), max_size=8)
 
@@ -114,7 +114,7 @@ class Agreement(RuleBasedStateMachine):
 
     @invariant()
     def the_same_rows_in_every_table(self) -> None:
-        for table in (Table.BLOCK, Table.BODY):
+        for table in (Table.PAYLOAD, Table.BODY):
             assert rows_of(self.real, table) == rows_of(self.fake, table)
 
 

@@ -12,7 +12,7 @@ from caretree.storage.ports import KeyValue
 
 from tests.storage.stores import PLAIN, STORAGE_KEY, batch, create, put, rows_of, u64
 
-TABLES = pytest.mark.parametrize("table", [Table.BLOCK, Table.BODY], ids=lambda table: table.name)
+TABLES = pytest.mark.parametrize("table", [Table.PAYLOAD, Table.BODY], ids=lambda table: table.name)
 
 
 @pytest.fixture(params=["memory", "leveldb"])
@@ -58,10 +58,10 @@ def test_removing_what_is_not_there_is_no_error(store: KeyValue) -> None:
 
 
 def test_equal_keys_of_two_tables_are_two_rows(store: KeyValue) -> None:
-    store.write(batch((Table.BLOCK, b"k", b"block"), (Table.PAYLOAD, b"k", b"payload")), sync=True)
-    store.write(batch((Table.BLOCK, b"k", None)), sync=True)
+    store.write(batch((Table.TILE, b"k", b"tile"), (Table.PAYLOAD, b"k", b"payload")), sync=True)
+    store.write(batch((Table.TILE, b"k", None)), sync=True)
 
-    assert store.get(Table.BLOCK, b"k") is None
+    assert store.get(Table.TILE, b"k") is None
     assert store.get(Table.PAYLOAD, b"k") == b"payload"
 
 

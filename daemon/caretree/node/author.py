@@ -8,7 +8,8 @@ every new leader again; entries take effect at most once, by their request ids.
 3. `on_result` tells each entry of an applied block its outcome.
 4. Without a leader or a majority in reach nothing is handed over. After a while what waits is given
    up (NO_QUORUM), and what was handed over is told to be unknown (OUTCOME_UNKNOWN) but followed up
-   all the same.
+   all the same. A leader may have been silent for a while before that is noticed, so what has
+   waited for long by then is given up at once: a caller hears within 2 s.
 """
 
 import asyncio
@@ -33,6 +34,7 @@ BATCH_ENTRIES_MAX: Final = 1024
 UNDER_WAY_SMALL_MAX: Final = 2
 UNDER_WAY_MAX: Final = 8
 STUCK_S: Final = 1.5
+WAITED_S: Final = 1.8
 RESEND_AFTER_S: Final = 3.0
 RETRY_AFTER_MS: Final = 500
 
@@ -135,7 +137,7 @@ class Author:
             Waiting(
                 draft=draft,
                 size=entry_bytes_max(draft.opening),
-                since=loop.time(),
+                since=self._now(),
                 fate=loop.create_future(),
             )
             for draft in drafts
@@ -197,28 +199,32 @@ class Author:
     def sweep(self) -> None:
         """Give up and hand over again what has waited too long; called a few times a second."""
         now = self._now()
-        if self.stuck():
-            self._give_up()
+        if self._stuck_since is not None:
+            self._give_up(waiting_since=now if self.stuck() else now - WAITED_S)
         for under_way in self._under_way.values():
             if now - under_way.handed_at > RESEND_AFTER_S:
                 under_way.handed_at = 0.0
         self._schedule_pump()
 
-    def _give_up(self) -> None:
-        """Tell who waits that there is no quorum; what was handed over is still followed up."""
-        for waiting in self._queue:
-            if not waiting.fate.done():
-                error = CallError(Reason.NO_QUORUM, retry_after_ms=RETRY_AFTER_MS)
-                waiting.fate.set_exception(error)
-        self._queue.clear()
-        self._queued_bytes = 0
+    def _give_up(self, *, waiting_since: float) -> None:
+        """Tell who has waited since then that there is no quorum.
+
+        What was handed over is followed up all the same.
+        """
+        while self._queue and self._queue[0].since <= waiting_since:
+            waiting = self._queue.popleft()
+            self._queued_bytes -= waiting.size
+            _refuse(waiting, Reason.NO_QUORUM)
         for signature, under_way in tuple(self._under_way.items()):
-            reason = Reason.OUTCOME_UNKNOWN if under_way.handed else Reason.NO_QUORUM
-            for waiting in under_way.entries:
-                if not waiting.fate.done():
-                    waiting.fate.set_exception(CallError(reason, retry_after_ms=RETRY_AFTER_MS))
-            if not under_way.handed:
+            if under_way.handed:
+                for waiting in under_way.entries:
+                    if waiting.since <= waiting_since:
+                        _refuse(waiting, Reason.OUTCOME_UNKNOWN)
+            elif under_way.entries[0].since <= waiting_since:
+                # Whole: what was told not to be handed over must never be.
                 del self._under_way[signature]
+                for waiting in under_way.entries:
+                    _refuse(waiting, Reason.NO_QUORUM)
 
     @staticmethod
     def _tell(under_way: UnderWay, result: AppliedBlock, first: int) -> None:
@@ -278,6 +284,11 @@ class Author:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _refuse(waiting: Waiting, reason: Reason) -> None:
+    if not waiting.fate.done():
+        waiting.fate.set_exception(CallError(reason, retry_after_ms=RETRY_AFTER_MS))
 
 
 def _forget(fate: "asyncio.Future[Fate]") -> None:

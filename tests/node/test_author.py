@@ -1,0 +1,332 @@
+"""A peer's entries on their way: bounded, signed in batches, followed up until told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from caretree.ledger.authoring import Draft
+from caretree.ledger.batches import entry_bytes_max
+from caretree.ledger.values import Batch, Outcome, VoidReason
+from caretree.model.ids import LogIndex, PeerId
+from caretree.model.reasons import CallError, Reason
+from caretree.node import author as authoring
+from caretree.node.applier import AppliedBlock, VoidBlock
+from caretree.node.author import BATCH_ENTRIES_MAX, UNDER_WAY_MAX, Author, Fate
+from caretree.raft.messages import NO_PEER
+
+from tests.ledger.builders import HOSPITAL, TOWN
+from tests.ledger.people import PATIENT
+from tests.ledger.worlds import World
+from tests.node.bench import metrics
+
+pytestmark = pytest.mark.asyncio
+LEADER = PeerId(77)
+
+
+@dataclass(slots=True)
+class Desk:
+    """An author of the town, a door that notes what it is given, and a ledger to order it in."""
+
+    world: World = field(default_factory=World)
+    given: list[tuple[PeerId, Batch]] = field(default_factory=list)
+    open: bool = True
+    now: float = 1000.0
+    author: Author = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = self.world.consortium[TOWN].peer
+        self.author = Author(
+            origin=self.world.rules.origin,
+            own=keys.peer,
+            sign=keys.batch.sign,
+            door=self,
+            metrics=metrics(),
+        )
+
+    def hand_over(self, leader: PeerId, batch: Batch) -> bool:
+        if self.open:
+            self.given.append((leader, batch))
+        return self.open
+
+    def drafts(self, count: int) -> list[Draft]:
+        return [self.world.denial(TOWN, PATIENT) for _ in range(count)]
+
+    async def submit(self, count: int = 1) -> "list[asyncio.Future[Fate]]":
+        fates = self.author.submit(self.drafts(count))
+        await self.turn()
+        return fates
+
+    async def turn(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def lead(self) -> None:
+        self.author.on_leader(LEADER)
+        self.author.on_majority(in_reach=True)
+
+    async def order(self, *batches: Batch) -> None:
+        """A block of these batches is applied."""
+        applied = self.world.add_block(self.world.block(*batches))
+        held = self.world.steps[-1].held
+        result = AppliedBlock(log_index=LogIndex(1), held=held, applied=applied, seconds=0)
+        self.author.on_result(result)
+        await self.turn()
+
+    async def void(self, *batches: Batch) -> None:
+        """A block of these batches is void."""
+        held = self.world.hold(self.world.block(*batches))
+        self.author.on_result(VoidBlock(log_index=LogIndex(1), held=held, reason=VoidReason.PARENT))
+        await self.turn()
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.author.sweep()
+
+
+@pytest_asyncio.fixture
+async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """A desk whose author reads the desk's clock."""
+    holder: list[Desk] = []
+    monkeypatch.setattr(Author, "_now", staticmethod(lambda: holder[0].now if holder else 1000.0))
+    made = Desk()
+    holder.append(made)
+    yield made
+
+
+@contextmanager
+def refused(reason: Reason) -> Iterator[None]:
+    with pytest.raises(CallError) as caught:
+        yield
+    assert caught.value.reason is reason
+
+
+def reasons(fates: Sequence["asyncio.Future[Fate]"]) -> set[Reason]:
+    found = set()
+    for fate in fates:
+        error = fate.exception()
+        assert isinstance(error, CallError)
+        found.add(error.reason)
+    return found
+
+
+async def test_entries_of_one_turn_go_into_one_batch_in_order(desk: Desk) -> None:
+    desk.lead()
+    drafts = desk.drafts(5)
+    first = desk.author.submit(drafts[:2])
+    second = desk.author.submit(drafts[2:])
+    await desk.turn()
+    ((leader, batch),) = desk.given
+    assert leader == LEADER
+    assert list(batch.leaves) == [draft.leaf for draft in drafts]
+    await desk.order(batch)
+    told = [await fate for fate in (*first, *second)]
+    assert [fate.outcome for fate in told] == [Outcome.APPLIED] * 5
+    places = [fate.position.place for fate in told if fate.position]
+    assert places == [0, 1, 2, 3, 4]
+
+
+async def test_fates_are_told_by_place_among_all_batches_of_the_block(desk: Desk) -> None:
+    desk.lead()
+    fates = await desk.submit(2)
+    other = desk.world.batch(HOSPITAL, *(desk.world.denial(HOSPITAL, PATIENT) for _ in range(3)))
+    await desk.order(other, desk.given[0][1])
+    told = [fate.result() for fate in fates]
+    assert [fate.position.place for fate in told if fate.position] == [3, 4]
+
+
+async def test_a_refused_entry_is_told_its_outcome_and_no_position(desk: Desk) -> None:
+    desk.lead()
+    draft = desk.world.revoke(TOWN, PATIENT, b"g" * 16)
+    (fate,) = desk.author.submit([draft])
+    await desk.turn()
+    await desk.order(desk.given[0][1])
+    assert fate.result() == Fate(outcome=Outcome.UNKNOWN_GRANT, position=None)
+
+
+async def test_nothing_is_handed_over_without_a_leader_or_a_majority(desk: Desk) -> None:
+    await desk.submit()
+    desk.author.on_leader(LEADER)
+    await desk.turn()
+    assert desk.given == []
+    desk.author.on_majority(in_reach=True)
+    await desk.turn()
+    assert len(desk.given) == 1
+
+
+async def test_a_new_leader_is_given_all_that_is_under_way_again(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit()
+    desk.author.on_leader(PeerId(78))
+    await desk.turn()
+    assert [leader for leader, _ in desk.given] == [LEADER, 78]
+    assert desk.given[0][1] is desk.given[1][1]
+
+
+async def test_batches_of_a_void_block_are_handed_over_again(desk: Desk) -> None:
+    desk.lead()
+    (fate,) = await desk.submit()
+    await desk.void(desk.given[0][1])
+    assert not fate.done()
+    assert len(desk.given) == 2
+    await desk.order(desk.given[1][1])
+    assert fate.result().outcome is Outcome.APPLIED
+
+
+async def test_a_refused_batch_is_handed_over_again_at_the_next_sweep(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit()
+    desk.author.refused(desk.given[0][1].signature)
+    desk.author.refused(b"of no batch here")
+    await desk.turn()
+    assert len(desk.given) == 1
+    desk.pass_time(0.1)
+    await desk.turn()
+    assert len(desk.given) == 2
+
+
+async def test_what_got_no_answer_is_handed_over_again_after_a_while(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit()
+    desk.pass_time(authoring.RESEND_AFTER_S)
+    await desk.turn()
+    assert len(desk.given) == 1
+    desk.pass_time(0.01)
+    await desk.turn()
+    assert len(desk.given) == 2
+
+
+async def test_without_a_leader_what_waits_is_given_up_within_two_seconds(desk: Desk) -> None:
+    fates = await desk.submit(3)
+    desk.pass_time(authoring.STUCK_S - 0.01)
+    assert not any(fate.done() for fate in fates)
+    desk.pass_time(0.01)
+    assert reasons(fates) == {Reason.NO_QUORUM}
+    assert (desk.author.queued_entries, desk.author.queued_bytes) == (0, 0)
+    with refused(Reason.NO_QUORUM):
+        desk.author.submit(desk.drafts(1))
+    desk.lead()
+    await desk.submit()
+    assert len(desk.given) == 1
+
+
+async def test_what_was_handed_over_is_unknown_and_followed_up_all_the_same(desk: Desk) -> None:
+    desk.lead()
+    (fate,) = await desk.submit()
+    desk.author.on_leader(NO_PEER)
+    desk.pass_time(authoring.STUCK_S)
+    assert reasons([fate]) == {Reason.OUTCOME_UNKNOWN}
+    desk.author.on_leader(PeerId(78))
+    await desk.turn()
+    assert len(desk.given) == 2
+    await desk.order(desk.given[1][1])
+    desk.pass_time(60)
+    await desk.turn()
+    assert len(desk.given) == 2
+
+
+async def test_what_was_signed_but_not_handed_over_is_given_up(desk: Desk) -> None:
+    desk.open = False
+    desk.lead()
+    (fate,) = await desk.submit()
+    desk.author.on_leader(NO_PEER)
+    desk.pass_time(authoring.STUCK_S)
+    assert reasons([fate]) == {Reason.NO_QUORUM}
+    desk.open = True
+    desk.author.on_leader(LEADER)
+    await desk.turn()
+    assert desk.given == []
+
+
+async def test_a_call_made_as_the_leader_falls_silent_is_answered_within_two_seconds(
+    desk: Desk,
+) -> None:
+    desk.open = False
+    desk.lead()
+    (fate,) = await desk.submit()
+    desk.pass_time(1.6)  # so long may pass until the silence is noticed
+    desk.author.on_leader(NO_PEER)
+    desk.pass_time(0.1)
+    assert not fate.done()
+    desk.pass_time(0.2)
+    assert reasons([fate]) == {Reason.NO_QUORUM}
+
+
+async def test_the_queue_is_full_at_its_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = desk.drafts(4)
+    size = sum(entry_bytes_max(draft.opening) for draft in drafts)
+    monkeypatch.setattr(authoring, "POOL_BYTES_MAX", size)
+    desk.author.submit(drafts)
+    assert desk.author.queued_bytes == size
+    with refused(Reason.OVERLOADED):
+        desk.author.submit(desk.drafts(1))
+    assert desk.author.queued_entries == 4
+
+    monkeypatch.setattr(authoring, "POOL_BYTES_MAX", size - 1)
+    desk.author._queue.clear()
+    desk.author._queued_bytes = 0
+    with refused(Reason.OVERLOADED):
+        desk.author.submit(drafts)
+    assert desk.author.queued_entries == 0
+
+
+async def test_batches_are_cut_at_their_bound_of_entries(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit(BATCH_ENTRIES_MAX + 1)
+    assert [len(batch.leaves) for _, batch in desk.given] == [BATCH_ENTRIES_MAX, 1]
+
+
+async def test_batches_are_cut_at_their_bound_of_bytes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts = desk.drafts(4)
+    each = entry_bytes_max(drafts[0].opening)
+    for bound, expected in ((2 * each, [2, 2]), (2 * each - 1, [1, 1])):
+        monkeypatch.setattr(authoring, "BATCH_BYTES_MAX", bound)
+        fresh = Desk()
+        fresh.lead()
+        fresh.author.submit(drafts)
+        await fresh.turn()
+        assert [len(batch.leaves) for _, batch in fresh.given][:2] == expected
+
+
+async def test_few_batches_are_under_way_unless_they_are_full(desk: Desk) -> None:
+    desk.lead()
+    for _ in range(5):
+        await desk.submit()
+    assert len(desk.given) == authoring.UNDER_WAY_SMALL_MAX
+    assert desk.author.queued_entries == 3
+    await desk.order(desk.given[0][1])
+    assert [len(batch.leaves) for _, batch in desk.given] == [1, 1, 3]
+
+
+async def test_full_batches_are_under_way_up_to_their_bound(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authoring, "BATCH_ENTRIES_MAX", 2)
+    desk.lead()
+    await desk.submit(2 * UNDER_WAY_MAX + 5)
+    assert len(desk.given) == UNDER_WAY_MAX
+    assert desk.author.queued_entries == 5
+
+
+async def test_drained_waits_for_every_fate(desk: Desk) -> None:
+    desk.lead()
+    fates = await desk.submit(2)
+    draining = asyncio.create_task(desk.author.drained())
+    await desk.turn()
+    assert not draining.done()
+    await desk.order(desk.given[0][1])
+    await draining
+    assert all(fate.done() for fate in fates)
+
+
+async def test_blocks_of_others_and_of_batches_not_known_here_tell_nothing(desk: Desk) -> None:
+    desk.lead()
+    (fate,) = await desk.submit()
+    unknown = desk.world.batch(TOWN, desk.world.denial(TOWN, PATIENT))
+    other = desk.world.batch(HOSPITAL, desk.world.denial(HOSPITAL, PATIENT))
+    await desk.order(unknown, other)
+    assert not fate.done()
