@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from caretree.crypto.pseudonym import normalise_identifier
-from caretree.ledger.values import FIRST_PAGE_BEFORE, Actor, Purpose, Role, Rule
+from caretree.ledger.values import FIRST_PAGE_BEFORE, Actor, Patient, Purpose, Role, Rule
 from caretree.model.ids import MemberId, RecordId, RequestId, TimeMs
 from caretree.model.reasons import CallError, Reason
 from caretree.node.calls import (
@@ -146,6 +146,11 @@ async def read(seat: Seat, record_id: RecordId, *, actor: Actor = PHYSICIAN) -> 
 def contents(records: Sequence[HistoryRecord]) -> list[bytes]:
     """The contents of the records that are open."""
     return [each.content for each in records if not each.closed]
+
+
+def patient_at(seat: Seat, card: str) -> Patient:
+    """The patient with this card, as the ledger knows him or her."""
+    return seat.parts.desk.patient(normalise_identifier(system=CARD, value=card))
 
 
 def trail(seat: Seat, card: str | None = None) -> list[TrailEvent]:

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from caretree.crypto.pseudonym import normalise_identifier
 from caretree.ledger.queries import custodian_state, grants_of
-from caretree.ledger.values import Actor, EntryKind, Patient, Purpose, Role
+from caretree.ledger.values import Actor, EntryKind, Purpose, Role
 from caretree.model.ids import RecordId
 from caretree.model.reasons import Reason
 
@@ -22,13 +21,14 @@ from tests.node.asking import (
     grant_command,
     history,
     history_command,
+    patient_at,
     read,
     reason_of,
     refused,
     revoke,
     trail,
 )
-from tests.node.cluster import CARD, PHYSICIAN, Seat, Seats, cluster, level, record, soon, until
+from tests.node.cluster import PHYSICIAN, Seat, Seats, cluster, level, record, soon, until
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
@@ -42,10 +42,6 @@ async def seats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Seats
     """One cluster for all tests of this module, each of which has patients of its own."""
     async with cluster(tmp_path_factory.mktemp("grants")) as running:
         yield running
-
-
-def patient_at(seat: Seat, card: str) -> Patient:
-    return seat.parts.desk.patient(normalise_identifier(system=CARD, value=card))
 
 
 def epoch_at(seat: Seat, card: str) -> int:

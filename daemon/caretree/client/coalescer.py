@@ -7,7 +7,7 @@ be repeated, and its caller decides.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -27,6 +27,9 @@ WAITING_RECORDS_MAX: Final = 4096
 # A stream ends by itself well before the peer's limit on a connection's age ends it.
 STREAM_S_MAX: Final = 240.0
 STREAM_IDLE_S_MAX: Final = 30.0
+
+# How a stream ends that neither side refused; without a reason these say nothing of a record.
+_BROKEN: Final = frozenset(("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"))
 
 Stream: TypeAlias = (
     "grpc.aio.StreamStreamCall[records_pb2.AppendStreamRequest, records_pb2.AppendStreamResponse]"
@@ -97,14 +100,14 @@ class Coalescer:
                 await self._use_stream()
         finally:
             self._closed = True
-            self._fail(self._waiting, _refusal(None))
+            _fail(self._waiting, _refusal(None))
             self._waiting.clear()
 
     async def _use_stream(self) -> None:
         """Append over one stream until it is idle, old or broken."""
         flight = _Flight()
         stream = self._open_stream()
-        failure: CaretreeError | None = None
+        failure: CallFailedError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 writer = group.create_task(self._write(stream, flight))
@@ -113,10 +116,10 @@ class Coalescer:
         finally:
             stream.cancel()
             for _, items in flight.batches:
-                self._fail(items, failure or _refusal(None))
+                _fail(items, failure or _refusal(None))
         if failure is not None:
             # The next stream would likely fare the same; so they pause, and then come again.
-            self._fail(self._waiting, failure)
+            _fail(self._waiting, failure)
             self._waiting.clear()
             self._arrived.clear()
 
@@ -170,7 +173,7 @@ class Coalescer:
             self._arrived.clear()
         return items
 
-    async def _read(self, stream: Stream, flight: _Flight) -> CaretreeError | None:
+    async def _read(self, stream: Stream, flight: _Flight) -> CallFailedError | None:
         """Hand out answers until the stream ends; why it broke, None when it did not."""
         try:
             while isinstance(response := await stream.read(), records_pb2.AppendStreamResponse):
@@ -186,13 +189,20 @@ class Coalescer:
             return failed_call(error)
         return _refusal(None) if flight.batches else None
 
-    def _fail(self, items: "deque[_Item] | list[_Item]", failure: CaretreeError) -> None:
-        for item in items:
-            if item.answer.done():
-                continue
-            lost = item.sent and (not isinstance(failure, CallFailedError) or not failure.reason)
-            request_id = RequestId(item.request.request_id)
-            item.answer.set_exception(outcome_unknown(request_id) if lost else failure)
+
+def _fail(items: Iterable[_Item], failure: CallFailedError) -> None:
+    """Tell who still waits why; each gets an error of its own, for raising changes it."""
+    for item in items:
+        if not item.answer.done():
+            item.answer.set_exception(_failure_of(item, failure))
+
+
+def _failure_of(item: _Item, failure: CallFailedError) -> CallFailedError:
+    if failure.reason is not None or failure.code not in _BROKEN:
+        return failure.again()
+    if item.sent:
+        return outcome_unknown(RequestId(item.request.request_id))
+    return CallFailedError(failure.message, code="UNAVAILABLE", reason=None)
 
 
 def _settle(item: _Item, result: records_pb2.AppendResult) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "ReceiptError",
     "failed_call",
     "failed_record",
+    "outcome_unknown",
 ]
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -55,6 +56,17 @@ class CallFailedError(CaretreeError):
         self.violations = violations
         self.retry_after_ms = retry_after_ms
         self.request_id = request_id
+
+    def again(self) -> "CallFailedError":
+        """Another error that says the same."""
+        return CallFailedError(
+            self.message,
+            code=self.code,
+            reason=self.reason,
+            violations=self.violations,
+            retry_after_ms=self.retry_after_ms,
+            request_id=self.request_id,
+        )
 
 
 class InconsistentLogError(VerificationError):

@@ -319,10 +319,16 @@ class Consensus:
         results = parts.applier.apply(entries, state)
         if any(isinstance(each, AppliedBlock) for each in results):
             head = parts.applier.head
-            mark = parts.disk.watermark.read()
-            with self._timed(FsyncTarget.WATERMARK):
-                parts.disk.watermark.write(watermark_of_signature(mark, head.tree_size, head.root))
+            self.mark_signed(head.tree_size, head.root)
         return results
+
+    def mark_signed(self, size: TreeSize, root: Digest) -> None:
+        """Make (size, root) durable in the watermark; runs on the disk thread."""
+        watermark = self._parts.disk.watermark
+        raised = watermark_of_signature(watermark.read(), size, root)
+        if raised != watermark.read():
+            with self._timed(FsyncTarget.WATERMARK):
+                watermark.write(raised)
 
     def _note_result(self, result: Result) -> None:
         parts = self._parts

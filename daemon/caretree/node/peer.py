@@ -205,7 +205,7 @@ class Peer:
         parts = self._parts
         server = self._build_server()
         await server.start()
-        self._sign_what_was_applied()
+        await self._sign_what_was_applied()
         tasks = [parts.consensus.run(), self._tick(), self._sweep(), self._keep_up()]
         tasks.extend(link.run() for link in parts.transport.links)
         running = [asyncio.ensure_future(task) for task in tasks]
@@ -271,11 +271,11 @@ class Peer:
             servicer, listen=settings.listen_peer, tls=settings.tls, genesis=settings.genesis
         )
 
-    def _sign_what_was_applied(self) -> None:
+    async def _sign_what_was_applied(self) -> None:
         """Sign the tree as it was found: a crash may have come between apply and signature."""
-        mark = self._disk.watermark.read()
-        if mark.signed_size > 0:
-            self._parts.following.on_signed(mark.signed_size, Digest(mark.signed_root))
+        head = self._parts.applier.head
+        await self._disk.run(self._parts.consensus.mark_signed, head.tree_size, head.root)
+        self._parts.following.on_signed(head.tree_size, head.root)
 
     async def _tick(self) -> None:
         interval = self._settings.timing.tick_ms / 1000

@@ -107,9 +107,9 @@ class PeerLink:
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError, OSError) as error:
                 # OSError: the certificate files are being replaced.
                 rpc_code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else ""
-                code = rpc_code or type(error).__name__
+                status = rpc_code or type(error).__name__
                 self._context.log.info(
-                    "peer link down", peer=show_peer_id(self._peer.peer), code=code
+                    "peer link down", peer=show_peer_id(self._peer.peer), status=status
                 )
             self.connected = False
             self._clear()
