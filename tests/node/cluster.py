@@ -90,6 +90,7 @@ class Seat:
     address: str
     addresses: dict[MemberId, str]
     log_lines: list[bytes]
+    authority: Authority
     clock: SkewedClock = field(default_factory=SkewedClock)
     memory: MemoryStore | None = None
     peer: Peer = None  # type: ignore[assignment]
@@ -167,6 +168,17 @@ class Seat:
         async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
             if not unwanted(sender, request):
                 await received(self.peer, sender, request)
+
+        self.peer.receive = receive  # type: ignore[method-assign]
+
+    def change(
+        self, changed: "Callable[[PeerId, peer_pb2.DeliverRequest], peer_pb2.DeliverRequest]"
+    ) -> None:
+        """Take in what `changed` makes of each message."""
+        received = type(self.peer).receive
+
+        async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
+            await received(self.peer, sender, changed(sender, request))
 
         self.peer.receive = receive  # type: ignore[method-assign]
 
@@ -279,6 +291,7 @@ def _seats(
             address=addresses[member],
             addresses=addresses,
             log_lines=[],
+            authority=authorities[member],
         )
     return seats
 

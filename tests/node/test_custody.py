@@ -51,9 +51,7 @@ def assert_opens_with_nothing_it_has(office: Seat) -> None:
         path = key_path(desk.reads, context, whose, member=member, epoch=1)
         assert path is not None
         with pytest.raises(OpeningError):
-            open_key_path(
-                path, context, custody=desk.custody, sealing_key=office.founder.sealing
-            )
+            open_key_path(path, context, custody=desk.custody, sealing_key=office.founder.sealing)
 
 
 async def test_a_peer_alone_without_rules_reads_nothing_and_is_stopped_by_the_others(

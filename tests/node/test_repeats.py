@@ -139,9 +139,7 @@ async def test_a_wrong_record_of_a_call_does_not_keep_the_others_back(seats: Sea
 async def test_a_record_takes_the_place_of_another(seats: Seats) -> None:
     first = await add(seats[TOWN], "R10", b"wrong dose")
     replaces = Replaces(record_id=first.record_id, reason=ReplaceReason.CORRECTED)
-    (second,) = await append(
-        seats[TOWN], replace(record("R10", b"right dose"), replaces=replaces)
-    )
+    (second,) = await append(seats[TOWN], replace(record("R10", b"right dose"), replaces=replaces))
     newest, older = await history(seats[TOWN], "R10")
     assert older.replaced_by == second.record_id == newest.record_id
     assert newest.replaced_by is None

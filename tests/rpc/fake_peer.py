@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from caretree.crypto.pseudonym import PatientIdentifier
@@ -71,6 +71,11 @@ class FakePeer:
     waiting_most: int = 0
     cancelled: int = 0
     crash: Exception | None = None
+    # What a lying peer makes of its answers.
+    forge_entry: Callable[[EntryAnswer], EntryAnswer] = lambda entry: entry
+    forge_receipt: Callable[[ReceiptAnswer], ReceiptAnswer] = lambda answer: answer
+    forge_note: Callable[[bytes], bytes] = lambda note: note
+    forge_proof: Callable[[Sequence[bytes]], Sequence[bytes]] = lambda proof: proof
     _records: dict[RecordId, tuple[AppendCommand, Position]] = field(default_factory=dict)
     _grants: dict[GrantId, GrantView] = field(default_factory=dict)
     _requests: dict[bytes, Position] = field(default_factory=dict)
@@ -173,14 +178,16 @@ class FakePeer:
 
     def checkpoint(self) -> CheckpointAnswer:
         self._begin(None, 0)
-        return CheckpointAnswer(note=self.ledger.note(), tree_size=self.ledger.size, age_ms=7)
+        return CheckpointAnswer(
+            note=self.forge_note(self.ledger.note()), tree_size=self.ledger.size, age_ms=7
+        )
 
     def consistency_proof(
         self, first: TreeSize, second: TreeSize | None
     ) -> tuple[Sequence[bytes], TreeSize]:
         self._begin((first, second), 0)
         until = second or self.ledger.size
-        return self.ledger.consistency(first, until), until
+        return self.forge_proof(self.ledger.consistency(first, until)), until
 
     def status(self) -> StatusView:
         self._begin(None, 0)
@@ -288,17 +295,19 @@ class FakePeer:
 
     def _entry(self, position: Position, *, receipts: bool = True) -> EntryAnswer:
         receipt = self.ledger.receipt(position.leaf_index)
-        return EntryAnswer(
-            position=position,
-            status=EntryStatus.CERTIFIED if self.certified else EntryStatus.COMMITTED,
-            receipt=receipt if self.certified and receipts else b"",
+        return self.forge_entry(
+            EntryAnswer(
+                position=position,
+                status=EntryStatus.CERTIFIED if self.certified else EntryStatus.COMMITTED,
+                receipt=receipt if self.certified and receipts else b"",
+            )
         )
 
     def _receipt(self, position: Position | None) -> ReceiptAnswer:
         if position is None:
             raise CallError(Reason.UNKNOWN_ENTRY)
         receipt = self.ledger.receipt(position.leaf_index)
-        return ReceiptAnswer(receipt=receipt, position=position, age_ms=5)
+        return self.forge_receipt(ReceiptAnswer(receipt=receipt, position=position, age_ms=5))
 
 
 def _opened(record_id: RecordId, command: AppendCommand, position: Position) -> HistoryRecord:

@@ -7,29 +7,27 @@ from the environment.
 
 import re
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from caretree.cli.errors import CommandError
-from caretree.cli.principals import RoleName
+from caretree.cli.roles import PurposeName, RoleName
+from caretree.client.values import ActingPerson
 from caretree.crypto.pseudonym import PatientIdentifier, normalise_identifier
 from caretree.crypto.resident_number import RESIDENT_NUMBER_SYSTEM
-from caretree.ledger.values import Purpose
 
 FROM_INPUT: Final = "-"
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 
-ClientFile: TypeAlias = Annotated[
-    Path,
-    typer.Option(
-        "--client",
-        envvar="CARETREE_CLIENT",
-        help="The client.toml that `caretree member principal` made.",
-    ),
-]
+_CLIENT = typer.Option(
+    "--client",
+    envvar="CARETREE_CLIENT",
+    help="The client.toml that `caretree member principal` made.",
+)
+ClientFile: TypeAlias = Annotated[Path, _CLIENT]
+OptionalClientFile: TypeAlias = Annotated[Path | None, _CLIENT]
 Person: TypeAlias = Annotated[
     str | None,
     typer.Option(help="For whom a system acts: the person's id within the member."),
@@ -48,20 +46,14 @@ PatientOption: TypeAlias = Annotated[
 ]
 
 
-class PurposeName(StrEnum):
-    """The purposes as the command line names them."""
-
-    TREATMENT = "treatment"
-    PAYMENT = "payment"
-    PUBLIC_HEALTH = "public-health"
-    PATIENT_REQUEST = "patient-request"
-
-    def purpose(self) -> Purpose:
-        """The ledger's purpose of this name."""
-        return Purpose[self.name]
-
-
 PurposeOption: TypeAlias = Annotated[PurposeName, typer.Option("--purpose", help="What for.")]
+
+
+def acting_as(person: str | None, role: RoleName | None) -> ActingPerson | None:
+    """For whom the caller acts, as the options say; None where they say nothing."""
+    if person is None and role is None:
+        return None
+    return ActingPerson(id=person or "", role=None if role is None else role.role())
 
 
 def read_patient(text: str) -> PatientIdentifier:

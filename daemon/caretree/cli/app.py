@@ -7,10 +7,21 @@ from typing import Final
 
 import typer
 
-from caretree.cli import ceremony, membership, principals, recovery, verifying
+from caretree.cli import (
+    access,
+    ceremony,
+    imports,
+    membership,
+    operations,
+    principals,
+    records,
+    recovery,
+    verifying,
+)
 from caretree.cli.errors import CommandError
 from caretree.cli.examples import COMMANDS
 from caretree.cli.output import show_error
+from caretree.client.errors import CallFailedError
 from caretree.model.errors import CaretreeError, FatalError, UnavailableError
 
 DONE: Final = 0
@@ -33,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE
     except CaretreeError as error:
         show_error(
-            error.message,
+            _message(error),
             _next_step(error),
             reason=_reason(error),
             as_json=as_json,
@@ -68,7 +79,18 @@ def build_app() -> typer.Typer:
     app.add_typer(member, name="member")
     _add(app, "policy", ceremony.policy)
     _add(app, "serve", serve)
+    _add(app, "append", records.append)
+    _add(app, "import", imports.import_records)
+    _add(app, "history", records.history)
+    _add(app, "get", records.get)
+    _add(app, "grant", access.grant)
+    _add(app, "grants", access.grants)
+    _add(app, "revoke", access.revoke)
+    _add(app, "audit", access.audit)
+    _add(app, "receipt", operations.receipt)
     _add(app, "verify", verifying.verify)
+    _add(app, "status", operations.status)
+    _add(app, "transfer-leadership", operations.transfer_leadership)
     return app
 
 
@@ -96,6 +118,8 @@ def _next_step(error: CaretreeError) -> str:
     match error:
         case CommandError():
             return error.next_step
+        case CallFailedError():
+            return _advice(error)
         case UnavailableError():
             return f"Try again in {max(1, error.retry_after_ms // 1000)} s."
         case FatalError():
@@ -104,5 +128,24 @@ def _next_step(error: CaretreeError) -> str:
             return ""
 
 
+def _advice(error: CallFailedError) -> str:
+    """What the table of reasons advises, and how long the peer asks to wait."""
+    if error.reason is None:
+        return "Check that the peer runs, and --client."
+    wait_ms = error.retry_after_ms
+    waiting = "" if wait_ms is None else f" It asks to wait {wait_ms / 1000:g} s."
+    return error.reason.explanation.next_step + waiting
+
+
+def _message(error: CaretreeError) -> str:
+    """What failed; of a call also the fields that the peer names, which bear no values."""
+    if not isinstance(error, CallFailedError):
+        return error.message
+    named = [f"{violation.field}: {violation.description}" for violation in error.violations]
+    return "; ".join([error.message, *named])
+
+
 def _reason(error: CaretreeError) -> str:
+    if isinstance(error, CallFailedError):
+        return error.code if error.reason is None else error.reason.name
     return type(error).__name__.removesuffix("Error").upper()

@@ -61,11 +61,15 @@ class Output:
         columns: Sequence[str],
         rows: Sequence[Sequence[str]],
         *,
-        data: Mapping[str, JsonValue],
+        data: Mapping[str, JsonValue] | None,
     ) -> None:
-        """Answer with a table, in a pipe as lines of cells between tabs, or with `data`."""
+        """Answer with a table, in a pipe as lines of cells between tabs, or with `data`.
+
+        Without data the table belongs to an answer that a program has already.
+        """
         if self.as_json:
-            self._write_json(data)
+            if data is not None:
+                self._write_json(data)
         elif not self.for_people:
             self._lines(["\t".join(columns), *("\t".join(map(_cell, row)) for row in rows)])
         else:

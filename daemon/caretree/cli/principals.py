@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from caretree.cli.files import read_named
 from caretree.cli.home import OPEN_MODE, Home, make_directory, peer_keys_of
 from caretree.cli.options import Directory, Json
 from caretree.cli.output import Output
+from caretree.cli.roles import RoleName
 from caretree.cli.templates import client_config, principal_config, write_config
 from caretree.config.parse import load_config
 from caretree.config.section import is_address, split_address
@@ -28,20 +28,6 @@ from caretree.storage.files import read_secret_file, write_file, write_secret_fi
 CERTIFICATE: str = "certificate.pem"
 KEY: str = "key.pem"
 _ANY_HOSTS = ("0.0.0.0", "::")  # noqa: S104 (compared with, not listened at)
-
-
-class RoleName(StrEnum):
-    """The roles as the command line names them."""
-
-    PHYSICIAN = "physician"
-    NURSE = "nurse"
-    LABORATORY = "laboratory"
-    REGISTRAR = "registrar"
-    AUDITOR = "auditor"
-
-    def role(self) -> Role:
-        """The ledger's role of this name."""
-        return Role[self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

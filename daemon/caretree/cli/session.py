@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from caretree.cli.files import read_named
-from caretree.client import CaretreeClient, ClientSettings
+from caretree.client.client import CaretreeClient
+from caretree.client.settings import ClientSettings
 from caretree.config.client import load_client_config
 from caretree.storage.files import read_secret_file
 
 T = TypeVar("T")
-
-# A lost leader is replaced within seconds; a person waits no longer than this.
-CALL_S: Final = 30.0
 
 
 def read_settings(file: Path) -> ClientSettings:

@@ -17,6 +17,8 @@ from caretree.model.reasons import Reason
 # An answer to a full batch: 256 receipts with the signatures of 64 signers each.
 ANSWER_BYTES_MAX: Final = 16 * MIB
 
+DEADLINE_S: Final = 30.0
+
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 AnswerT = TypeVar("AnswerT")

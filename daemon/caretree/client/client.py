@@ -1,51 +1,60 @@
-"""The client: one connection to the own member's peer, which takes its word for nothing provable."""
+"""The client: a connection to the own member's peer, which takes its word for nothing provable."""
 
 import asyncio
-import uuid
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Self
 
-import grpc
-from typing_extensions import Self
-
-from caretree.client.channel import call, deadline_after, open_channel, remaining_s, repeated
-from caretree.client.coalescer import STREAM_S_MAX, Coalescer, Stream
-from caretree.client.errors import AnswerError, CallFailedError, ReceiptError, failed_call
-from caretree.client.messages import (
-    append_message,
-    patient_message,
-    person_message,
-    purpose_message,
-    read_event,
-    read_grant,
-    read_id,
-    read_peer_status,
-    read_position,
-    read_record,
-    role_message,
-)
-from caretree.client.receipts import (
-    check_asked_for,
-    check_grant,
-    check_record,
-    verified_entry,
-    verified_receipt,
-)
+from caretree.client.access import AccessCalls
+from caretree.client.channel import DEADLINE_S, call, deadline_after, open_channel
+from caretree.client.messages import read_peer_status
+from caretree.client.proofs import ProofCalls
+from caretree.client.records import RecordCalls
 from caretree.client.settings import ClientSettings
 from caretree.client.trust import Trust
-from caretree.client.values import (
-    ActingPerson,
-    Appended,
-    FetchedCheckpoint,
-    FetchedReceipt,
-    GrantDescription,
-    Granted,
-    HistoryPage,
-    HistoryRecord,
-    NewRecord,
-    Status,
-    TrailEvent,
-)
-from caretree.crypto.pseudonym import PatientIdentifier
+from caretree.client.values import Status
+from caretree.proto.api.v1 import operations_pb2
+
+
+class CaretreeClient(RecordCalls, AccessCalls, ProofCalls):
+    """A connected client; `connect` makes one.
+
+    Every method takes `deadline_s`, within which failed calls are repeated where that is safe.
+    Every method raises CallFailedError, AnswerError, and what it names itself.
+    """
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: ClientSettings) -> AsyncIterator[Self]:
+        """A client for as long as the context lasts. The connection is made by the first call.
+
+        Raises:
+            MalformedError: the policy is none, or lists no log of the origin.
+        """
+        trust = Trust(policy_text=settings.policy_text, origin=settings.origin)
+        async with open_channel(settings) as channel:
+            client = cls(channel, trust)
+            appending = asyncio.create_task(client._appends.run())
+            try:
+                yield client
+            finally:
+                appending.cancel()
+                await asyncio.gather(appending, return_exceptions=True)
+
+    async def status(self, *, deadline_s: float = DEADLINE_S) -> Status:
+        """What the peer says of itself and the others."""
+        deadline = deadline_after(deadline_s)
+        request = operations_pb2.GetStatusRequest()
+        return read_peer_status(
+            await self._ask(self._operations.GetStatus, request, deadline=deadline)
+        )
+
+    async def transfer_leadership(self, to: str = "", *, deadline_s: float = DEADLINE_S) -> str:
+        """The leader after leadership went to a peer, a member, or whom the leader chose.
+
+        It is never repeated: a second call might move leadership a second time.
+        """
+        request = operations_pb2.TransferLeadershipRequest(to=to)
+        method = self._operations.TransferLeadership
+        answer = await call(method, request, deadline=deadline_after(deadline_s))
+        return answer.leader

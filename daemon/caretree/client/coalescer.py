@@ -89,7 +89,7 @@ class Coalescer:
                 return await item.answer
         except TimeoutError:
             if item.sent:
-                raise outcome_unknown(RequestId(request.request_id)) from None
+                raise outcome_unknown(_request_id(request)) from None
             raise _refusal(Reason.DEADLINE) from None
 
     async def run(self) -> None:
@@ -201,7 +201,7 @@ def _failure_of(item: _Item, failure: CallFailedError) -> CallFailedError:
     if failure.reason is not None or failure.code not in _BROKEN:
         return failure.again()
     if item.sent:
-        return outcome_unknown(RequestId(item.request.request_id))
+        return outcome_unknown(_request_id(item.request))
     return CallFailedError(failure.message, code="UNAVAILABLE", reason=None)
 
 
@@ -215,6 +215,11 @@ def _settle(item: _Item, result: records_pb2.AppendResult) -> None:
         item.answer.set_exception(failed_record(result.error_status))
     except CaretreeError as error:
         item.answer.set_exception(error)
+
+
+def _request_id(request: records_pb2.AppendRequest) -> RequestId | None:
+    """The request id; None where the peer derives it from the source."""
+    return RequestId(request.request_id) if request.request_id else None
 
 
 def _refusal(reason: Reason | None) -> CallFailedError:

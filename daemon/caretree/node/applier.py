@@ -21,7 +21,7 @@ from caretree.ledger.blocks import block_hash, parse_block_ref
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import NotHeldError, hold_block
 from caretree.ledger.holes import is_justified
-from caretree.ledger.stored_blocks import load_block, recorded_outcomes
+from caretree.ledger.stored_blocks import load_block
 from caretree.ledger.tree import TreeEdge
 from caretree.ledger.values import BlockRef, Head, HeldBlock, VoidReason
 from caretree.merkle.frontier import read_frontier
@@ -29,6 +29,7 @@ from caretree.merkle.nodes import NodeReader
 from caretree.merkle.tiles import Tile, TileReader
 from caretree.model.errors import FatalError, MalformedError
 from caretree.model.ids import Height, LogIndex, Place
+from caretree.node.held_outcomes import drop_outcomes, load_outcomes
 from caretree.node.raft_log import StoredLog
 from caretree.node.stage import BlockStage
 from caretree.raft.messages import Entry, HardState
@@ -148,6 +149,7 @@ class Applier:
             batch.put(Table.VOID, _INDEX.pack(entry.index), outcome.name.encode())
             return VoidBlock(log_index=entry.index, held=held, reason=outcome)
         batch.rows.extend(outcome.batch.rows)
+        drop_outcomes(batch, held)
         self.head = outcome.head
         self.edge = outcome.edge
         seconds = time.monotonic() - started
@@ -168,7 +170,7 @@ class Applier:
             return hold_block(
                 block,
                 self._genesis,
-                recorded_outcomes=recorded_outcomes(self._store, ref),
+                recorded_outcomes=load_outcomes(self._store, ref),
                 holes_allowed=allowed,
             )
         except NotHeldError as error:

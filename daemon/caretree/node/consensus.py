@@ -25,6 +25,7 @@ from caretree.node.disk import (
     watermark_of_row,
     watermark_of_signature,
 )
+from caretree.node.held_outcomes import stage_outcomes
 from caretree.node.pool import HeldBatch, Pool
 from caretree.node.raft_log import StoredLog, row_hash
 from caretree.node.stage import BlockStage
@@ -280,6 +281,7 @@ class Consensus:
         for held in blocks:
             if held is not None:
                 store_block(batch, held)
+                stage_outcomes(batch, held)
         parts.log.stage(batch, entries)
         if state is not None:
             parts.log.stage_hard_state(batch, state)

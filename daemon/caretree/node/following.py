@@ -40,12 +40,18 @@ class Following:
         self._signing.on_leader(lead)
 
     def on_result(self, result: Result) -> None:
-        """A block was applied, or is void."""
+        """A block was applied, or is void.
+
+        Raises:
+            DivergenceError: another root than that of the applied tree is certified.
+        """
         block = result.held.block
         if isinstance(result, AppliedBlock):
             head = result.applied.head
             self._proofs.grown(result.applied.growth)
             self._roots.applied(head.tree_size, head.root)
+            # Every size that was passed, not the last one alone: each may be certified already.
+            self._certifier.applied(head.tree_size, head.root)
             self._count(result)
         else:
             self._metrics.block_void()
@@ -55,7 +61,6 @@ class Following:
     def on_signed(self, size: TreeSize, root: Digest) -> None:
         """(size, root) is durable in the watermark."""
         self._signing.sign(size, root)
-        self._certifier.applied(size, root)
 
     def _count(self, result: AppliedBlock) -> None:
         applied = result.applied

@@ -25,12 +25,13 @@ def majority_in_reach(settings: PeerSettings, parts: PeerParts) -> bool:
 
 
 def best_transferee(settings: PeerSettings, parts: PeerParts) -> PeerId | None:
-    """The reachable voter whose log is furthest, or None."""
+    """The reachable voter, beside the leader, whose log is known to be furthest; or None."""
     progress = parts.consensus.raft.status().progress
+    lead = parts.consensus.lead
     reachable = [
         peer.peer
         for peer in settings.genesis.voters
-        if peer.peer != settings.own and parts.transport.connected(peer.peer)
+        if peer.peer != lead and (peer.peer == settings.own or parts.transport.connected(peer.peer))
     ]
 
     def furthest(peer: PeerId) -> int:
