@@ -28,6 +28,7 @@ TOP_LEVEL: Final = frozenset(
     | {"daemon", "ops", "proto", "pyproject.toml", "requirements.lock", "tests"}
 )
 ADR_FOLDER: Final = PROJECT_ROOT / "ops" / "docs" / "adr"
+GOLDEN: Final = PROJECT_ROOT / "tests" / "golden"
 INVARIANTS_PAGE: Final = PROJECT_ROOT / "ops" / "docs" / "invariants.md"
 
 # Written so that they do not match themselves.
@@ -96,6 +97,12 @@ def test_no_file_of_others_is_copied_into_the_project() -> None:
     ]
 
     assert copied == []
+
+
+def test_only_golden_data_directories_hold_what_is_no_text() -> None:
+    binary = [path for path in project_files() if path not in text_files()]
+
+    assert [shown(path) for path in binary if GOLDEN not in path.parents] == []
 
 
 def test_the_top_level_holds_only_what_it_should() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from caretree.crypto.resident_number import RESIDENT_NUMBER_SYSTEM
@@ -18,6 +19,7 @@ from caretree.intake.files import (
 )
 from caretree.intake.patient import read_identifiers, sole_patient
 from caretree.intake.split import SplitBundle, split_bundle
+from caretree.ledger.genesis import IDENTIFIER_SYSTEMS_MAX
 from caretree.model.errors import RejectedError
 
 from ops.demo.errors import WalkFailedError
@@ -102,7 +104,8 @@ def _systems_in(file: BundleFile) -> tuple[str, ...]:
 
 def _systems_for(patients: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """As few systems as it takes to name every patient, those that name most of them first."""
-    return tuple(_cover([systems for systems in patients if systems])) or (RESIDENT_NUMBER_SYSTEM,)
+    cover = _cover([systems for systems in patients if systems])
+    return tuple(islice(cover, IDENTIFIER_SYSTEMS_MAX)) or (RESIDENT_NUMBER_SYSTEM,)
 
 
 def _cover(patients: list[Sequence[str]]) -> Iterator[str]:

@@ -117,9 +117,7 @@ async def _join(centre: Centre, folder: Path) -> None:
     )
 
 
-async def _settle_in(
-    member: str, founders: Sequence[str], genesis_hash: str, folder: Path
-) -> None:
+async def _settle_in(member: str, founders: Sequence[str], genesis_hash: str, folder: Path) -> None:
     """Import what all have signed, and say who may call the peer."""
     signatures = [f"{founder}.signature" for founder in founders]
     await caretree(

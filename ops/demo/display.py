@@ -10,9 +10,11 @@ from typing import Final
 from caretree.cli.output import printable
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 _PIPE_COLUMNS: Final = 110
 _INDENT: Final = "   "
@@ -36,7 +38,7 @@ class Display:
     def say(self, text: str, *, style: str = "") -> None:
         """Tell something within the step; the text may have several lines."""
         for line in printable(text, lines=True).splitlines():
-            self._console.print(Text(f"{_INDENT}{line}", style=style))
+            self._console.print(Padding(Text(line, style=style), (0, 0, 0, len(_INDENT))))
 
     def alarm(self, text: str) -> None:
         """Tell that something was broken, on purpose or not."""
@@ -75,6 +77,7 @@ class Display:
 class _Rate(ProgressColumn):
     """How many a second."""
 
+    @override
     def render(self, task: Task) -> Text:
         """The rate over the last moments, or over all when it is done."""
         return Text(f"{task.finished_speed or task.speed or 0:.0f}/s", style="dim")

@@ -170,8 +170,20 @@ def test_a_document_that_the_peer_refuses_stands_in_its_files_row(tmp_path: Path
 
     assert (done.progress.refused, done.progress.added) == (2, 2)
     assert {outcome.status for outcome in done.outcomes} == {FileStatus.PARTLY}
-    assert all("1 records refused by the peer" in outcome.reason for outcome in done.outcomes)
+    assert all(
+        "1 of 2 records refused: REQUEST_ID_REUSED" in outcome.reason for outcome in done.outcomes
+    )
     assert (tmp_path / "j").read_text().count("\n") == 3
+
+
+def test_a_file_of_which_the_peer_takes_nothing_is_refused(tmp_path: Path) -> None:
+    folder, peer = _folder(tmp_path, files=1), FakePeer(refuses=lambda _document: True)
+
+    (outcome,) = _import(folder, peer).outcomes
+
+    assert outcome.status is FileStatus.REFUSED
+    # One reason for both records is said once.
+    assert outcome.reason.count("REQUEST_ID_REUSED") == 1
 
 
 def test_so_many_records_are_under_way_and_no_more(

@@ -35,7 +35,7 @@ from caretree.storage.row_cipher import RowCipher
 from tests.golden.opening import PATIENTS, card, opened, read_kept
 from tests.ledger.builders import HOSPITAL, OFFICE, TOWN
 from tests.node import asking
-from tests.node.cluster import MEMBERS, STORAGE_KEY, Seat, Seats, cluster, level
+from tests.node.cluster import MEMBERS, PHYSICIAN, STORAGE_KEY, Seat, Seats, cluster, level
 
 NURSE = Actor(principal="his", person="nurse-wu", role=Role.NURSE)
 KEYSTORE_KEY = hashlib.sha256(b"golden keystore key").digest()
@@ -105,7 +105,7 @@ def _record(
         content *= 60  # more than one padding step
     source = Source(system="urn:example:his", id=f"{value}/{number}", part=0)
     command = AppendCommand(
-        actor=asking.PHYSICIAN,
+        actor=PHYSICIAN,
         patient=card(value),
         content=content,
         media_type="text/plain;charset=utf-8",
@@ -157,8 +157,7 @@ def _founded(founders: Sequence[Seat]) -> bytes:
 
 
 async def generate(target: Path) -> None:
-    """Make a golden data directory at `target`, where there must be nothing."""
-    target.mkdir(parents=True)
+    """Make a golden data directory in the empty folder `target`."""
     with tempfile.TemporaryDirectory() as folder:
         written = await live(Path(folder) / "lives", target)
         copy = Path(folder) / "copy"
@@ -171,5 +170,12 @@ async def generate(target: Path) -> None:
     (target / "expected.json").write_text(f"{text}\n", encoding="utf-8")
 
 
+def main() -> None:
+    """Make the one that is named, where there must be nothing."""
+    target = Path(sys.argv[1])
+    target.mkdir(parents=True)
+    asyncio.run(generate(target))
+
+
 if __name__ == "__main__":
-    asyncio.run(generate(Path(sys.argv[1])))
+    main()

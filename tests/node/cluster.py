@@ -54,6 +54,7 @@ MEMBERS = (TOWN, HOSPITAL, OFFICE)
 PHYSICIAN = Actor(principal="his", person="dr-li", role=Role.PHYSICIAN)
 AUDITOR = Actor(principal="office-auditor", person="", role=Role.AUDITOR)
 CARD = "urn:example:card"
+QUICK = Timing(tick_ms=20, heartbeat_ticks=2, election_ticks=15)
 STORAGE_KEY = b"\x07" * 32
 
 
@@ -91,6 +92,7 @@ class Seat:
     addresses: dict[MemberId, str]
     log_lines: list[bytes]
     authority: Authority
+    timing: Timing
     clock: SkewedClock = field(default_factory=SkewedClock)
     memory: MemoryStore | None = None
     peer: Peer = None  # type: ignore[assignment]
@@ -207,7 +209,7 @@ class Seat:
             custody=SystemCustody(),
             clock=self.clock,
             jitter=random.Random(self.founder.member).randrange,
-            timing=Timing(tick_ms=20, heartbeat_ticks=2, election_ticks=15),
+            timing=self.timing,
             listen_peer=self.address,
             tls=self.tls,
             addresses=self.addresses,
@@ -233,7 +235,7 @@ Seats = dict[MemberId, Seat]
 
 @asynccontextmanager
 async def cluster(
-    path: Path, *, start: bool = True, memory: bool = False
+    path: Path, *, start: bool = True, memory: bool = False, timing: Timing = QUICK
 ) -> AsyncIterator[dict[MemberId, Seat]]:
     """Three peers, started, and stopped at the end."""
     now = datetime.now(UTC)
@@ -247,7 +249,7 @@ async def cluster(
             for member in MEMBERS
         ]
     )
-    seats = _seats(path, consortium, authorities, now)
+    seats = _seats(path, consortium, authorities, timing, now)
     for seat in seats.values() if memory else ():
         seat.memory = MemoryStore()
         _begin(seat.memory, seat.genesis, seat.directory)
@@ -260,7 +262,11 @@ async def cluster(
 
 
 def _seats(
-    path: Path, consortium: Consortium, authorities: dict[MemberId, Authority], now: datetime
+    path: Path,
+    consortium: Consortium,
+    authorities: dict[MemberId, Authority],
+    timing: Timing,
+    now: datetime,
 ) -> dict[MemberId, Seat]:
     addresses = {member: f"127.0.0.1:{free_port()}" for member in MEMBERS}
     seats: dict[MemberId, Seat] = {}
@@ -292,6 +298,7 @@ def _seats(
             addresses=addresses,
             log_lines=[],
             authority=authorities[member],
+            timing=timing,
         )
     return seats
 
@@ -320,6 +327,35 @@ async def leader_of(seats: Seats) -> Seat:
     leader = agreed()
     assert leader is not None
     return leader
+
+
+async def lead(seats: Seats, member: MemberId) -> Seat:
+    """The member's seat, leading."""
+    leader = await leader_of(seats)
+    if leader is not seats[member]:
+        await leader.peer.transfer_leadership(seats[member].peer_id, deadline=soon())
+        assert await leader_of(seats) is seats[member]
+    return seats[member]
+
+
+def cut_off(seats: Seats, *silent: Seat) -> None:
+    """No message passes between these and the others, though every connection stands."""
+    for seat in seats.values():
+        if seat.alive:
+            inside = any(seat is each for each in silent)
+            far = {
+                each.peer_id
+                for each in seats.values()
+                if any(each is other for other in silent) is not inside
+            }
+            seat.drop(lambda sender, _, far=far: sender in far)
+
+
+def join(seats: Seats) -> None:
+    """Every message passes again."""
+    for seat in seats.values():
+        if seat.alive:
+            seat.drop(lambda *_: False)
 
 
 def others(seats: Seats, *but: Seat) -> list[Seat]:

@@ -18,7 +18,7 @@ from caretree.cli.acting import (
 )
 from caretree.cli.errors import CommandError
 from caretree.cli.options import Json
-from caretree.cli.output import JsonValue, Output
+from caretree.cli.output import JsonValue, Output, short_time
 from caretree.cli.roles import PurposeName, RoleName, shown
 from caretree.cli.session import call
 from caretree.client.client import CaretreeClient
@@ -106,7 +106,7 @@ def grants(
     found = call(client, read)
     Output(as_json=as_json).table(
         f"{len(found)} grants",
-        ("Grant", "From", "To", "For", "Purpose", "Given", "Until", "Taken back"),
+        ("Grant", "From", "To", "For", "Purpose", "Given (UTC)", "Until", "Taken back"),
         [_grant_row(item) for item in found],
         data={"grants": [_grant_as_json(item) for item in found]},
     )
@@ -177,7 +177,7 @@ def audit(
     events = call(client, read)
     Output(as_json=as_json).table(
         f"{len(events)} events, newest first",
-        ("When", "What", "Member", "Who", "Patient", "To", "Purpose", "Count"),
+        ("When (UTC)", "What", "Member", "Who", "Patient", "To", "Purpose", "Count"),
         [_event_row(event) for event in events],
         data={"events": [_event_as_json(event) for event in events]},
     )
@@ -212,9 +212,9 @@ def _grant_row(item: GrantDescription) -> tuple[str, ...]:
         item.grantee,
         ", ".join(holders),
         shown(item.purpose),
-        utc_text(item.granted_ms),
-        utc_text(item.until_ms),
-        "" if item.revoked_ms is None else utc_text(item.revoked_ms),
+        short_time(item.granted_ms),
+        short_time(item.until_ms),
+        "" if item.revoked_ms is None else short_time(item.revoked_ms),
     )
 
 
@@ -236,7 +236,7 @@ def _event_row(event: TrailEvent) -> tuple[str, ...]:
     who = event.principal if not event.person else f"{event.person} through {event.principal}"
     patients = [pseudonym[:_PSEUDONYM_BYTES_SHOWN].hex() for pseudonym in event.pseudonyms]
     return (
-        utc_text(event.time_ms),
+        short_time(event.time_ms),
         "erased" if event.erased else event.kind.name.lower(),
         event.member,
         " ".join(part for part in (shown(event.role), who) if part),

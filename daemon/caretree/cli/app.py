@@ -20,6 +20,7 @@ from caretree.cli import (
 )
 from caretree.cli.errors import CommandError
 from caretree.cli.examples import COMMANDS
+from caretree.cli.failures import advice, reason_of, why
 from caretree.cli.output import show_error
 from caretree.client.errors import CallFailedError
 from caretree.model.errors import CaretreeError, FatalError, UnavailableError
@@ -44,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE
     except CaretreeError as error:
         show_error(
-            _message(error),
+            why(error) if isinstance(error, CallFailedError) else error.message,
             _next_step(error),
             reason=_reason(error),
             as_json=as_json,
@@ -119,7 +120,7 @@ def _next_step(error: CaretreeError) -> str:
         case CommandError():
             return error.next_step
         case CallFailedError():
-            return _advice(error)
+            return advice(error)
         case UnavailableError():
             return f"Try again in {max(1, error.retry_after_ms // 1000)} s."
         case FatalError():
@@ -128,24 +129,7 @@ def _next_step(error: CaretreeError) -> str:
             return ""
 
 
-def _advice(error: CallFailedError) -> str:
-    """What the table of reasons advises, and how long the peer asks to wait."""
-    if error.reason is None:
-        return "Check that the peer runs, and --client."
-    wait_ms = error.retry_after_ms
-    waiting = "" if wait_ms is None else f" It asks to wait {wait_ms / 1000:g} s."
-    return error.reason.explanation.next_step + waiting
-
-
-def _message(error: CaretreeError) -> str:
-    """What failed; of a call also the fields that the peer names, which bear no values."""
-    if not isinstance(error, CallFailedError):
-        return error.message
-    named = [f"{violation.field}: {violation.description}" for violation in error.violations]
-    return "; ".join([error.message, *named])
-
-
 def _reason(error: CaretreeError) -> str:
     if isinstance(error, CallFailedError):
-        return error.code if error.reason is None else error.reason.name
+        return reason_of(error)
     return type(error).__name__.removesuffix("Error").upper()

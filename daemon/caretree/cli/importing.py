@@ -83,6 +83,7 @@ class _File:
     """A file whose documents are on their way."""
 
     outcome: FileOutcome
+    records: int
     open: int
     refused: list[str] = field(default_factory=list)
 
@@ -91,10 +92,13 @@ class _File:
         if not self.refused:
             return self.outcome
         shown = list(dict.fromkeys(self.refused))[:REFUSALS_SHOWN_MAX]
-        said = [f"{len(self.refused)} records refused by the peer: {'; '.join(shown)}"]
-        if self.outcome.reason:
-            said.insert(0, self.outcome.reason)
-        return FileOutcome(name=self.outcome.name, status=FileStatus.PARTLY, reason="; ".join(said))
+        said = f"{len(self.refused)} of {self.records} records refused: {'; '.join(shown)}"
+        whole = len(self.refused) == self.records
+        return FileOutcome(
+            name=self.outcome.name,
+            status=FileStatus.REFUSED if whole else FileStatus.PARTLY,
+            reason="; ".join(part for part in (self.outcome.reason, said) if part),
+        )
 
 
 class _Window:
@@ -154,8 +158,9 @@ class Import:
 
     async def _send(self, group: asyncio.TaskGroup, file: BundleFile, split: SplitBundle) -> None:
         """Send a file's documents, as far as the window allows; the last one to end reports."""
-        waiting = _File(outcome=file_outcome(file.name, split), open=len(split.documents))
-        self.progress.records += len(split.documents)
+        count = len(split.documents)
+        waiting = _File(outcome=file_outcome(file.name, split), records=count, open=count)
+        self.progress.records += count
         for document in split.documents:
             known = None if self.journal is None else digest_of(split.patient, document)
             if self.sink is None:

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 
 from caretree.cli.acting import ActingRole, OptionalClientFile, Person, acting_as
 from caretree.cli.errors import CommandError
+from caretree.cli.failures import advice, reason_of, why
 from caretree.cli.importing import Added, DocumentRefusedError, Import, Progress, Reading
 from caretree.cli.journal import Journal, journal_beside
 from caretree.cli.options import Json
@@ -62,7 +63,7 @@ class PeerSink:
             appended = await self.client.append(record, deadline_s=RECORD_S)
         except CallFailedError as error:
             if error.reason in _OF_ONE_RECORD:
-                raise DocumentRefusedError(_why(error)) from error
+                raise DocumentRefusedError(f"{reason_of(error)}: {why(error)}") from error
             raise
         return Added(record_id=appended.record_id, already=appended.already_added)
 
@@ -134,8 +135,8 @@ async def _send(
     except CallFailedError as error:
         progress = whole.progress
         raise CommandError(
-            f"stopped with {progress.added + progress.already} records acknowledged: {_why(error)}",
-            next_step=f"{_advice(error)} Then run the same command again: it goes on from there.",
+            f"stopped with {progress.added + progress.already} records acknowledged: {why(error)}",
+            next_step=f"{advice(error)} Then run the same command again: it goes on from there.",
         ) from error
 
 
@@ -156,17 +157,6 @@ def _named(client: Path | None) -> Path:
             "no client file is named", next_step="Give --client, or --dry-run to send nothing."
         )
     return client
-
-
-def _why(error: CallFailedError) -> str:
-    """The peer's reason, with the fields it names; these bear no values."""
-    named = [f"{violation.field}: {violation.description}" for violation in error.violations]
-    reason = error.code if error.reason is None else error.reason.name
-    return ": ".join([reason, error.message, *named])
-
-
-def _advice(error: CallFailedError) -> str:
-    return "" if error.reason is None else error.reason.explanation.next_step
 
 
 @contextmanager

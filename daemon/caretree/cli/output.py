@@ -14,10 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from caretree.ledger.receipt_text import utc_text
+from caretree.model.ids import TimeMs
+
 JsonValue: TypeAlias = "str | int | bool | Mapping[str, JsonValue] | Sequence[JsonValue] | None"
 
 _UNPRINTABLE: Final = "\ufffd"
 _HASH_GROUP: Final = 8
+_SECONDS_SHOWN: Final = len("2026-01-01 00:00:00")
 
 
 class Output:
@@ -74,8 +78,9 @@ class Output:
             self._lines(["\t".join(columns), *("\t".join(map(_cell, row)) for row in rows)])
         else:
             table = Table(box=SIMPLE, title_justify="left", title=Text(printable(title)))
-            for column in columns:
-                table.add_column(column, overflow="fold")
+            for place, column in enumerate(columns):
+                # What a row begins with stays in one piece, to be found and to be copied.
+                table.add_column(column, overflow="fold", no_wrap=place == 0)
             for row in rows:
                 table.add_row(*(Text(printable(cell)) for cell in row))
             self._answers.print(table)
@@ -119,6 +124,11 @@ def printable(text: str, *, tabs: bool = False, lines: bool = False) -> str:
         character if character.isprintable() or character in kept else _UNPRINTABLE
         for character in text
     )
+
+
+def short_time(time_ms: TimeMs) -> str:
+    """A time as a cell of a table: UTC, to the second."""
+    return utc_text(time_ms)[:_SECONDS_SHOWN]
 
 
 def grouped(digest: bytes) -> str:

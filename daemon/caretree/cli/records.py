@@ -23,7 +23,7 @@ from caretree.cli.errors import CommandError
 from caretree.cli.files import read_named, refuse_existing, write_new
 from caretree.cli.home import make_directory
 from caretree.cli.options import Json
-from caretree.cli.output import JsonValue, Output
+from caretree.cli.output import JsonValue, Output, short_time
 from caretree.cli.roles import PurposeName, ReasonName
 from caretree.cli.session import call
 from caretree.client.client import CaretreeClient
@@ -37,7 +37,6 @@ from caretree.storage.files import write_secret_file
 
 PRIVATE_MODE: Final = 0o600
 HISTORY_LIMIT: Final = 1000
-_NEVER_AGAIN: Final = "Give a new --request-id for new content."
 
 
 def append(
@@ -138,7 +137,7 @@ def history(
         _write_contents(out, records)
     Output(as_json=as_json).table(
         f"{len(records)} records",
-        ("Added", "Custodian", "Record", "Type", "Content"),
+        ("Added (UTC)", "Custodian", "Record", "Type", "Content"),
         [_row(record) for record in records],
         data={"records": [record_as_json(record) for record in records]},
     )
@@ -212,12 +211,12 @@ def record_as_json(record: HistoryRecord) -> dict[str, JsonValue]:
 
 def _row(record: HistoryRecord) -> tuple[str, ...]:
     if record.closed:
-        return utc_text(record.time_ms), record.custodian, "", "", "closed to you"
+        return short_time(record.time_ms), record.custodian, "", "", "closed to you"
     content = "erased" if record.erased else f"{len(record.content)} bytes"
     if record.replaced_by is not None:
         content += ", replaced"
     return (
-        utc_text(record.time_ms),
+        short_time(record.time_ms),
         record.custodian,
         _hex(record.record_id),
         record.media_type,

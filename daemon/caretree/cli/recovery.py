@@ -20,7 +20,7 @@ from caretree.cli.files import read_named
 from caretree.cli.home import OPEN_MODE, Home, make_directory, read_hash
 from caretree.cli.opening import FoundRecord, MemberRecords
 from caretree.cli.options import Directory, Json
-from caretree.cli.output import JsonValue, Output
+from caretree.cli.output import JsonValue, Output, short_time
 from caretree.cli.unsealing import with_pseudonym_key
 from caretree.crypto.custody import SystemCustody
 from caretree.crypto.keystore import Keystore
@@ -31,7 +31,6 @@ from caretree.ledger.certificate import policy_text
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.invitations import CeremonyError
 from caretree.ledger.members import Member
-from caretree.ledger.receipt_text import utc_text
 from caretree.model.errors import RejectedError
 from caretree.storage.directory import DataDirectory
 from caretree.storage.files import write_file, write_secret_file
@@ -140,7 +139,7 @@ def _show(output: Output, opened: Sequence[OpenedRecord], out: Path | None) -> N
     rows = [
         (
             item.record.record_id.hex(),
-            utc_text(item.record.time_ms),
+            short_time(item.record.time_ms),
             item.record.media_type,
             item.problem or ("erased" if item.record.erased else f"{item.content_bytes} bytes"),
         )
@@ -148,7 +147,7 @@ def _show(output: Output, opened: Sequence[OpenedRecord], out: Path | None) -> N
     ]
     output.table(
         f"{len(opened)} records of this member" + ("" if out is None else f", in {out}"),
-        ("Record", "Added", "Type", "Content"),
+        ("Record", "Added (UTC)", "Type", "Content"),
         rows,
         data={"records": [_as_json(item) for item in opened]},
     )

@@ -130,11 +130,14 @@ class Coalescer:
             await flight.slots.acquire()
             items = await self._next_batch(min(ends, loop.time() + STREAM_IDLE_S_MAX))
             number, self._next_number = self._next_number, self._next_number + 1
+            if items:
+                flight.batches.append((number, items))
             try:
+                # Before there is a connection nothing is sent, and no outcome can be unknown.
+                await stream.wait_for_connection()
                 if not items:
                     await stream.done_writing()
                     return
-                flight.batches.append((number, items))
                 for item in items:
                     item.sent = True
                 records = [item.request for item in items]
