@@ -38,7 +38,8 @@ class Display:
     def say(self, text: str, *, style: str = "") -> None:
         """Tell something within the step; the text may have several lines."""
         for line in printable(text, lines=True).splitlines():
-            self._console.print(Padding(Text(line, style=style), (0, 0, 0, len(_INDENT))))
+            told = Padding(Text(line, style=style), (0, 0, 0, len(_INDENT)), expand=False)
+            self._console.print(told)
 
     def alarm(self, text: str) -> None:
         """Tell that something was broken, on purpose or not."""

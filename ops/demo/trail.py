@@ -72,9 +72,9 @@ def trail_rows(events: Sequence[TrailEvent]) -> list[tuple[str, ...]]:
     ]
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """So many of something, in words."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
 
 
 def _who(event: TrailEvent) -> str:

@@ -191,9 +191,9 @@ class Walk:
             self.display.say(f"{len(chosen)} of {len(screened)} are at risk", style="green")
         else:
             self.display.say("nobody is, by this rule; the walk goes on with who comes closest")
-        one = chosen[0].screening
-        signs = ", ".join(one.signs) or "no sign"
-        self.display.say(f"one of them, {one.age} years old: {signs}")
+        first = chosen[0].screening
+        signs = ", ".join(first.signs) or "no sign"
+        self.display.say(f"whom we follow is {first.age} years old and shows: {signs}")
         return chosen
 
     async def _refer(self, callers: Callers, chosen: list[Screened]) -> None:
@@ -204,8 +204,8 @@ class Walk:
         self.display.alarm(refusal)
         await open_to_hospital(callers.town_doctor, [item.patient for item in chosen])
         self.display.say(
-            f"the centre's doctor opens {len(chosen)} histories to the hospital's physicians,"
-            f" for treatment, {GRANT_DAYS} days"
+            f"the centre's doctor opens {counted(len(chosen), 'history', 'histories')} to the"
+            f" hospital's physicians, for treatment, {GRANT_DAYS} days"
         )
         begun = time.monotonic()
         records = await read_history(callers.hospital_doctor, patient)

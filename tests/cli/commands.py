@@ -42,7 +42,7 @@ def caretree(*arguments: object, typed: str = "") -> Ran:
     with (
         redirect_stdout(stdout),
         redirect_stderr(stderr),
-        patch.object(sys, "stdin", io.StringIO(typed)),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode()))),
     ):
         status = run([str(argument) for argument in arguments])
     return Ran(status=status, stdout=stdout.text(), stderr=stderr.text())
@@ -53,6 +53,15 @@ def done(*arguments: object, typed: str = "") -> Ran:
     ran = caretree(*arguments, typed=typed)
     assert ran.status == 0, ran.stderr
     return ran
+
+
+def check_refused(ran: Ran, said: str) -> None:
+    """One line that says what failed and what to do; no trace of Python."""
+    assert ran.status == 1
+    assert said in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout == ""
 
 
 def init_with_kit(folder: Path, *arguments: str) -> str:

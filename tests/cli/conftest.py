@@ -16,6 +16,7 @@ from tests.cli.commands import (
     invite,
     sign,
 )
+from tests.cli.fake_client import FakeClient, client_file, put_in_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,15 @@ def signed(_signed_once: Founding, tmp_path: Path) -> Founding:
 def founded(_founded_once: Founding, tmp_path: Path) -> Founding:
     """Three members that imported the genesis."""
     return _copy(_founded_once, tmp_path)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeClient:
+    """A fake in place, and CARETREE_CLIENT that names its file."""
+    made = FakeClient()
+    put_in_place(made, monkeypatch)
+    monkeypatch.setenv("CARETREE_CLIENT", str(client_file(tmp_path)))
+    return made
 
 
 def _copy(founding: Founding, folder: Path) -> Founding:

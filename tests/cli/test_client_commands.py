@@ -21,32 +21,20 @@ from caretree.model.ids import TimeMs
 from caretree.model.limits import CONTENT_BYTES_MAX
 from caretree.model.reasons import FieldViolation, Reason
 
-from tests.cli.commands import Ran, caretree, done
+from tests.cli.commands import caretree, check_refused, done
 from tests.cli.fake_client import (
     GRANT,
     POSITION,
     RECORD,
     FakeClient,
-    client_file,
     closed_record,
     open_record,
-    put_in_place,
 )
-from tests.intake.bundles import SYSTEM, bundle, encounter, patient
 
 NUMBER = "999999199001011238"
 NAMED = ("--patient", NUMBER)
 WANG = ("--person", "dr-wang", "--role", "physician")
 ACTING = ActingPerson(id="dr-wang", role=Role.PHYSICIAN)
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeClient:
-    """A fake in place, and CARETREE_CLIENT that names its file."""
-    made = FakeClient()
-    put_in_place(made, monkeypatch)
-    monkeypatch.setenv("CARETREE_CLIENT", str(client_file(tmp_path)))
-    return made
 
 
 def test_a_record_is_appended_for_whom_the_options_name(fake: FakeClient, tmp_path: Path) -> None:
@@ -100,29 +88,26 @@ def test_a_mistyped_number_is_refused_without_being_shown_or_sent(fake: FakeClie
 
     ran = caretree("history", "--patient", wrong, *WANG)
 
-    _check_refused(ran, "expected the check digit")
+    check_refused(ran, "expected the check digit")
     assert wrong not in ran.stderr
     assert fake.connected == 0
 
 
-def test_content_comes_from_the_input_and_is_bounded(
-    fake: FakeClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent = []
-    for size in (CONTENT_BYTES_MAX, CONTENT_BYTES_MAX + 1):
-        stream = io.TextIOWrapper(io.BytesIO(b"x" * size))
-        with monkeypatch.context() as patched:
-            patched.setattr(sys, "stdin", stream)
-            sent.append(_run_with_own_input("append", "-", *NAMED, *WANG))
+def test_content_comes_from_the_input_and_is_bounded(fake: FakeClient) -> None:
+    done("append", *NAMED, *WANG, typed="x" * CONTENT_BYTES_MAX)
+    check_refused(
+        caretree("append", *NAMED, *WANG, typed="x" * (CONTENT_BYTES_MAX + 1)),
+        "the content is larger than 262144 bytes",
+    )
 
-    assert sent == [0, 1]
-    assert len([item for item in fake.asked if isinstance(item, NewRecord)]) == 1
+    (record,) = (item for item in fake.asked if isinstance(item, NewRecord))
+    assert len(record.content) == CONTENT_BYTES_MAX
 
 
 def test_a_larger_file_is_refused_by_name(fake: FakeClient, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * (CONTENT_BYTES_MAX + 1))
 
-    _check_refused(caretree("append", tmp_path / "large", *NAMED), "is larger than 262144 bytes")
+    check_refused(caretree("append", tmp_path / "large", *NAMED), "is larger than 262144 bytes")
     assert fake.connected == 0
 
 
@@ -146,7 +131,7 @@ def test_a_larger_file_is_refused_by_name(fake: FakeClient, tmp_path: Path) -> N
 def test_what_is_wrong_is_said_before_anybody_is_called(
     fake: FakeClient, arguments: tuple[str, ...], said: str
 ) -> None:
-    _check_refused(caretree(*arguments), said)
+    check_refused(caretree(*arguments), said)
     assert fake.connected == 0
 
 
@@ -160,7 +145,7 @@ def test_a_refusal_of_the_peer_is_one_line_with_the_next_step(fake: FakeClient) 
 
     ran = caretree("history", *NAMED, *WANG)
 
-    _check_refused(ran, "No majority of voters can be reached.")
+    check_refused(ran, "No majority of voters can be reached.")
     assert "with the same request id" in ran.stderr
     assert "wait 0.5 s" in ran.stderr
 
@@ -185,7 +170,7 @@ def test_a_refusal_names_the_fields_and_is_json_for_a_program(fake: FakeClient) 
 def test_a_peer_out_of_reach_is_said_plainly(fake: FakeClient) -> None:
     fake.failure = CallFailedError("connection refused", code="UNAVAILABLE", reason=None)
 
-    _check_refused(caretree("history", *NAMED, *WANG), "Check that the peer runs")
+    check_refused(caretree("history", *NAMED, *WANG), "Check that the peer runs")
 
 
 def test_a_history_shows_what_is_closed_as_closed(fake: FakeClient, tmp_path: Path) -> None:
@@ -239,7 +224,7 @@ def test_a_records_content_leaves_byte_for_byte(fake: FakeClient, tmp_path: Path
 def test_an_erased_record_is_said_to_be_erased(fake: FakeClient) -> None:
     fake.records = (open_record(b"", erased=True),)
 
-    _check_refused(caretree("get", RECORD.hex(), *WANG), "content was erased")
+    check_refused(caretree("get", RECORD.hex(), *WANG), "content was erased")
 
 
 def test_a_grant_names_whom_it_is_for_and_until_when(fake: FakeClient) -> None:
@@ -326,67 +311,10 @@ def test_a_trail_shows_who_did_what_and_nobodys_number(fake: FakeClient) -> None
     ]
 
 
-def test_an_import_reports_and_stops_with_what_to_do(fake: FakeClient, tmp_path: Path) -> None:
-    folder = _bundles(tmp_path)
-    fake.failure = CallFailedError("gone", code="UNAVAILABLE", reason=Reason.NO_QUORUM)
-
-    ran = caretree(
-        *("import", folder, *WANG, "--identifier-system", SYSTEM),
-        *("--report", tmp_path / "report.csv"),
-    )
-
-    _check_refused(ran, "stopped with 0 records acknowledged")
-    assert "run the same command again" in ran.stderr
-    assert (tmp_path / "report.csv").exists()
-
-
-def test_an_import_needs_no_peer_to_be_tried_dry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CARETREE_CLIENT", raising=False)
-    folder = _bundles(tmp_path)
-    (folder / "places.json").write_bytes(bundle({"resourceType": "Location", "id": "l"}))
-
-    ran = done("import", folder, "--dry-run", "--identifier-system", SYSTEM)
-
-    assert ran.stdout.startswith("1 records would be sent\n")
-    assert "places.json\tskipped\tno Patient in the bundle" in ran.stdout
-    assert not (tmp_path / "bundles.caretree-journal").exists()
-
-
-def test_an_import_without_a_client_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CARETREE_CLIENT", raising=False)
-
-    _check_refused(caretree("import", _bundles(tmp_path)), "no client file is named")
-
-
-def test_files_not_taken_whole_are_status_1_and_stand_in_the_report(
-    fake: FakeClient, tmp_path: Path
-) -> None:
-    folder = _bundles(tmp_path)
-    (folder / "broken.json").write_bytes(b"{")
-
-    ran = caretree(
-        *("import", folder, *WANG, "--identifier-system", SYSTEM),
-        *("--report", tmp_path / "report.csv"),
-    )
-
-    assert ran.status == 1
-    assert "1 files were not taken whole" in ran.stderr
-    report = (tmp_path / "report.csv").read_text().splitlines()
-    assert report[0] == "file,status,reason"
-    assert report[1].startswith("broken.json,refused,")
-    assert report[2] == "one.json,taken,"
-    assert (tmp_path / "report.csv").stat().st_mode & 0o777 == 0o600
-    assert len(fake.asked) == 2
-
-
 def test_a_key_that_others_can_read_is_not_used(fake: FakeClient, tmp_path: Path) -> None:
     (tmp_path / "key.pem").chmod(0o644)
 
-    _check_refused(caretree("history", *NAMED, *WANG), "chmod 600")
+    check_refused(caretree("history", *NAMED, *WANG), "chmod 600")
     assert fake.connected == 0
 
 
@@ -404,24 +332,3 @@ def test_a_terminal_gets_tables_and_a_pipe_gets_lines(monkeypatch: pytest.Monkey
     assert "\x1b[1m" in shown
     assert "\x1b[31m" not in shown
     assert "区" in shown
-
-
-def _bundles(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundles"
-    folder.mkdir()
-    (folder / "one.json").write_bytes(bundle(patient(), encounter(1)))
-    return folder
-
-
-def _run_with_own_input(*arguments: object) -> int:
-    from caretree.cli.app import run
-
-    return run([str(argument) for argument in arguments])
-
-
-def _check_refused(ran: Ran, said: str) -> None:
-    assert ran.status == 1
-    assert said in ran.stderr
-    assert ran.stderr.count("\n") == 1
-    assert "Traceback" not in ran.stderr
-    assert ran.stdout == ""

@@ -24,6 +24,7 @@ from tests.cli.commands import (
     TOWN,
     Ran,
     caretree,
+    check_refused,
     collect,
     done,
     init_member,
@@ -91,13 +92,13 @@ def test_no_secret_is_shown_or_stands_in_a_file_in_the_clear(founded: Founding) 
 def test_an_import_without_every_signature_is_refused(signed: Founding, missing: str) -> None:
     ran = _import(signed, signers=[member for member in MEMBERS if member != missing])
 
-    _check_refused(ran, f"the signature of {missing} is missing")
+    check_refused(ran, f"the signature of {missing} is missing")
     assert not (signed.folder / TOWN / "data").exists()
     assert not (signed.folder / TOWN / "genesis").exists()
 
 
 def test_an_import_without_any_signature_is_refused(signed: Founding) -> None:
-    _check_refused(_import(signed, signers=[]), "the signature of town, hospital, office")
+    check_refused(_import(signed, signers=[]), "the signature of town, hospital, office")
 
 
 def test_an_import_by_another_hash_is_refused(signed: Founding) -> None:
@@ -105,11 +106,11 @@ def test_an_import_by_another_hash_is_refused(signed: Founding) -> None:
 
     ran = _import(signed, genesis_hash=other)
 
-    _check_refused(ran, f"expected the genesis {other}")
+    check_refused(ran, f"expected the genesis {other}")
 
 
 def test_an_import_by_what_is_no_hash_is_refused(signed: Founding) -> None:
-    _check_refused(_import(signed, genesis_hash="abc"), "expected a hash of 64 hex digits")
+    check_refused(_import(signed, genesis_hash="abc"), "expected a hash of 64 hex digits")
 
 
 def test_a_hash_may_be_given_in_groups(signed: Founding) -> None:
@@ -125,14 +126,14 @@ def test_a_genesis_changed_on_its_way_is_refused(signed: Founding) -> None:
     lines[3] = lines[3][:-1] + ("A" if lines[3][-1] != "A" else "B")
     path.write_text("\n".join(lines) + "\n")
 
-    _check_refused(_import(signed), "the checksum differs")
+    check_refused(_import(signed), "the checksum differs")
 
 
 def test_signatures_of_another_genesis_are_refused(signed: Founding) -> None:
     collect(signed.folder, out="later")
     shutil.copy(signed.folder / "later", signed.folder / "genesis")
 
-    _check_refused(_import(signed), "does not hold")
+    check_refused(_import(signed), "does not hold")
 
 
 def test_a_founder_does_not_sign_what_it_did_not_ask_for(signed: Founding) -> None:
@@ -165,11 +166,11 @@ def test_a_genesis_that_does_not_name_this_members_keys_is_refused(signed: Found
 
     ran = _import(signed, member="office")
 
-    _check_refused(ran, "the genesis does not name the keys of office here")
+    check_refused(ran, "the genesis does not name the keys of office here")
 
 
 def test_an_import_is_done_once(founded: Founding) -> None:
-    _check_refused(_import(founded), "has imported a genesis already")
+    check_refused(_import(founded), "has imported a genesis already")
 
 
 def test_an_import_cut_short_may_be_done_again(founded: Founding) -> None:
@@ -188,7 +189,7 @@ def test_a_data_directory_that_was_shown_to_others_never_begins_anew(founded: Fo
     ):
         watermark.write(replace(watermark.read(), term=Term(1)))
 
-    _check_refused(_import(founded), "never begins an existing one anew")
+    check_refused(_import(founded), "never begins an existing one anew")
 
 
 def test_a_data_directory_in_use_is_left_alone(founded: Founding) -> None:
@@ -225,7 +226,7 @@ def test_a_genesis_changed_after_its_import_is_not_believed(founded: Founding) -
 
     ran = caretree("member", "principal", "eve", "--kind", "operator", "--directory", home.path)
 
-    _check_refused(ran, "expected the genesis 0000")
+    check_refused(ran, "expected the genesis 0000")
 
 
 def test_a_directory_that_is_not_empty_is_not_begun_anew(signed: Founding) -> None:
@@ -237,7 +238,7 @@ def test_a_directory_that_is_not_empty_is_not_begun_anew(signed: Founding) -> No
         *("--directory", folder / TOWN, "--address", f"127.0.0.1:{PORTS[TOWN]}", "--no-kit"),
     )
 
-    _check_refused(ran, "exists and is not empty")
+    check_refused(ran, "exists and is not empty")
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -267,7 +268,7 @@ def test_what_is_wrong_is_said_before_anything_is_made(
         *(part for pair in options.items() for part in pair),
     )
 
-    _check_refused(ran, said)
+    check_refused(ran, said)
     assert not (tmp_path / TOWN).exists()
 
 
@@ -280,7 +281,7 @@ def test_a_file_is_never_written_over(signed: Founding) -> None:
         *("consortium", "found", signed.folder / "invitation", *requests, "--out", genesis)
     )
 
-    _check_refused(ran, "exists already")
+    check_refused(ran, "exists already")
     assert genesis.read_bytes() == before
 
 
@@ -292,7 +293,7 @@ def test_a_missing_join_request_is_named(signed: Founding) -> None:
         *("--out", signed.folder / "other"),
     )
 
-    _check_refused(ran, "the join request of hospital is missing")
+    check_refused(ran, "the join request of hospital is missing")
 
 
 def test_the_policy_of_a_founded_genesis_is_printed_and_written(founded: Founding) -> None:
@@ -309,7 +310,7 @@ def test_the_policy_of_a_founded_genesis_is_printed_and_written(founded: Foundin
 def test_a_policy_of_another_genesis_is_refused(founded: Founding) -> None:
     genesis = founded.folder / TOWN / "genesis"
 
-    _check_refused(
+    check_refused(
         caretree("policy", "--genesis", genesis, "--hash", "00" * 32), "expected the genesis 0000"
     )
 
@@ -328,15 +329,6 @@ def _import(
         *("member", "import", folder / "genesis", *signatures),
         *("--hash", genesis_hash or founding.genesis_hash, "--directory", folder / member),
     )
-
-
-def _check_refused(ran: Ran, said: str) -> None:
-    """One line that says what failed and what to do; no trace of Python."""
-    assert ran.status == 1
-    assert said in ran.stderr
-    assert ran.stderr.count("\n") == 1
-    assert "Traceback" not in ran.stderr
-    assert ran.stdout == ""
 
 
 def _create(home: Home, genesis: Genesis) -> None:

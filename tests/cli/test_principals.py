@@ -11,7 +11,7 @@ from caretree.ledger.values import Role
 from caretree.node.identity import PrincipalIdentity, identity_of
 from cryptography import x509
 
-from tests.cli.commands import TOWN, Ran, caretree, done
+from tests.cli.commands import TOWN, caretree, check_refused, done
 from tests.cli.conftest import Founding
 
 
@@ -85,14 +85,14 @@ def test_what_is_wrong_is_said_and_changes_nothing(
 
     ran = caretree(*_principal(home, *arguments))
 
-    _check_refused(ran, said)
+    check_refused(ran, said)
     assert home.config.read_bytes() == before
 
 
 def test_a_member_without_a_genesis_issues_nothing_yet(signed: Founding) -> None:
     home = Home(path=signed.folder / TOWN)
 
-    _check_refused(caretree(*_principal(home, "night-shift", "operator")), "has no genesis yet")
+    check_refused(caretree(*_principal(home, "night-shift", "operator")), "has no genesis yet")
 
 
 def test_the_peers_certificate_is_renewed_under_its_key(founded: Founding) -> None:
@@ -126,14 +126,14 @@ def test_an_unknown_principal_is_not_renewed(founded: Founding) -> None:
         *("member", "renew", "--directory", founded.folder / TOWN, "--principal", "nobody")
     )
 
-    _check_refused(ran, "is missing")
+    check_refused(ran, "is missing")
 
 
 def test_an_authoritys_key_that_others_can_read_is_not_used(founded: Founding) -> None:
     home = Home(path=founded.folder / TOWN)
     home.ca_key.chmod(0o644)
 
-    _check_refused(caretree("member", "renew", "--directory", home.path), "chmod 600")
+    check_refused(caretree("member", "renew", "--directory", home.path), "chmod 600")
 
 
 def test_a_refusal_is_json_for_a_program(founded: Founding) -> None:
@@ -152,10 +152,3 @@ def _principal(home: Home, name: str, kind: str, *more: str) -> tuple[str | Path
     roles = () if more[:1] == ("--address",) else more
     options = more if not roles else tuple(part for role in roles for part in ("--role", role))
     return ("member", "principal", name, "--kind", kind, "--directory", home.path, *options)
-
-
-def _check_refused(ran: Ran, said: str) -> None:
-    assert ran.status == 1
-    assert said in ran.stderr
-    assert ran.stderr.count("\n") == 1
-    assert ran.stdout == ""

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
-from caretree.client import Appended, CallFailedError, CaretreeClient
+from caretree.client import Appended, CallFailedError, CaretreeClient, coalescer
 from caretree.client.coalescer import BATCHES_IN_FLIGHT_MAX, WAITING_RECORDS_MAX, Coalescer, Stream
 from caretree.model.ids import RequestId
 from caretree.model.limits import (
@@ -184,24 +184,54 @@ async def test_a_principal_that_is_refused_is_told_so_at_once() -> None:
 
 
 async def test_so_many_records_wait_and_whoever_comes_then_waits_for_room() -> None:
-    coalescer = Coalescer(_no_stream)
+    appends = Coalescer(_no_stream)
     loop = asyncio.get_running_loop()
     soon = loop.time() + 0.5
     waiting = [
-        asyncio.create_task(coalescer.append(append_request(number), deadline=loop.time() + 60))
+        asyncio.create_task(appends.append(append_request(number), deadline=loop.time() + 60))
         for number in range(WAITING_RECORDS_MAX)
     ]
     await asyncio.sleep(0)
     with pytest.raises(CallFailedError) as caught:
-        await coalescer.append(append_request(), deadline=soon)
+        await appends.append(append_request(), deadline=soon)
     waiting[0].cancel()
     with pytest.raises(CallFailedError):
-        await coalescer.append(append_request(), deadline=loop.time() + 0.1)
+        await appends.append(append_request(), deadline=loop.time() + 0.1)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
     assert caught.value.reason is Reason.DEADLINE
+
+
+async def test_an_idle_stream_is_ended_and_the_next_append_opens_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coalescer, "STREAM_IDLE_S_MAX", 0.05)
+    async with connected() as (client, server):
+        await client.append(new_record(1))
+        await until(lambda: len(server.recorder.handled) > 0)
+        await client.append(new_record(2))
+
+    assert server.recorder.handled[0] == (*STREAM, "OK")
+    assert server.recorder.started.count(STREAM) == 2
+
+
+async def test_a_stream_that_is_never_idle_is_ended_when_it_is_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(coalescer, "STREAM_S_MAX", 0.2)
+    loop = asyncio.get_running_loop()
+    async with connected() as (client, server):
+        ends, number = loop.time() + 0.7, 0
+        while loop.time() < ends:
+            number += 1
+            appended = await client.append(new_record(number))
+            assert not appended.already_added
+
+    handled = [call for call in server.recorder.handled if call[:3] == STREAM]
+    assert server.recorder.started.count(STREAM) >= 3
+    assert handled[:2] == [(*STREAM, "OK")] * 2
 
 
 async def test_a_closed_client_takes_no_more_appends() -> None:

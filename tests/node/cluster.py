@@ -20,6 +20,7 @@ from caretree.crypto.keystore import Keystore, PeerKeys, PseudonymKey
 from caretree.crypto.pseudonym import normalise_identifier
 from caretree.ledger.genesis import FIRST_PSEUDONYM_EPOCH, Genesis
 from caretree.ledger.values import Actor, Role
+from caretree.model.errors import FatalError
 from caretree.model.ids import MemberId, PeerId, RequestId, TimeMs
 from caretree.node.assembly import PeerParts, PeerSettings
 from caretree.node.calls import AppendCommand
@@ -31,6 +32,7 @@ from caretree.proto.peer.v1 import peer_pb2
 from caretree.storage.directory import DataDirectory
 from caretree.storage.leveldb import LevelDbStore
 from caretree.storage.memory import MemoryStore
+from caretree.storage.ports import Batch
 from caretree.storage.row_cipher import RowCipher
 from caretree.storage.watermark import WatermarkFile
 from caretree.telemetry.health import Health
@@ -129,7 +131,11 @@ class Seat:
         """Start, or start again, from what the directory holds."""
         self.disk = open_disk(self.directory, memory=self.memory)
         self.settings = self._settings()
-        self.peer = Peer(self.settings, self.disk)
+        try:
+            self.peer = Peer(self.settings, self.disk)
+        except FatalError:
+            self.disk.close()
+            raise
         self.running = asyncio.create_task(self.peer.run())
         ready = asyncio.create_task(self.peer.ready.wait())
         running = self.running
@@ -146,15 +152,28 @@ class Seat:
 
     async def kill(self) -> None:
         """End at once, without a word to anyone."""
-        assert self.running is not None
-        self.running.cancel()
-        await asyncio.gather(self.running, return_exceptions=True)
+        await self._end()
+        if self.memory is not None:
+            self.memory = self.memory.crash(surviving=self.memory.unsynced_batches)
 
     async def lose_power(self) -> None:
         """End at once, and lose every row that was not fsynced."""
         assert self.memory is not None
-        await self.kill()
+        await self._end()
         self.memory = self.memory.crash()
+
+    async def _end(self) -> None:
+        assert self.running is not None
+        self.running.cancel()
+        await asyncio.gather(self.running, return_exceptions=True)
+
+    def write_offline(self, batch: Batch) -> None:
+        """Change the store of a peer that does not run."""
+        disk = open_disk(self.directory, memory=self.memory)
+        disk.store.write(batch, sync=True)
+        disk.close()
+        if self.memory is not None:
+            self.memory = self.memory.crash()
 
     async def ended(self) -> BaseException | None:
         """What ended the peer, within some seconds."""
@@ -223,11 +242,16 @@ class Seat:
 def open_disk(directory: Path, *, memory: MemoryStore | None = None) -> Disk:
     """The open data directory; with `memory`, its rows are there instead of in LevelDB."""
     data = DataDirectory.open(directory)
+    try:
+        watermark = WatermarkFile.open(data.watermark_path)
+    except FatalError:
+        data.close()
+        raise
     if memory is not None:
-        return Disk(memory, WatermarkFile.open(data.watermark_path), directory=data)
+        return Disk(memory, watermark, directory=data)
     cipher = RowCipher(STORAGE_KEY, random=SystemRandom())
     store = LevelDbStore.open(data.database_path, cipher=cipher)
-    return Disk(store, WatermarkFile.open(data.watermark_path), directory=data)
+    return Disk(store, watermark, directory=data)
 
 
 Seats = dict[MemberId, Seat]
@@ -348,7 +372,11 @@ def cut_off(seats: Seats, *silent: Seat) -> None:
                 for each in seats.values()
                 if any(each is other for other in silent) is not inside
             }
-            seat.drop(lambda sender, _, far=far: sender in far)
+            seat.drop(_sent_by(far))
+
+
+def _sent_by(peers: set[PeerId]) -> Callable[[PeerId, peer_pb2.DeliverRequest], bool]:
+    return lambda sender, _: sender in peers
 
 
 def join(seats: Seats) -> None:

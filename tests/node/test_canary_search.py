@@ -12,7 +12,7 @@ import pytest
 from tests.node.canaries import Canary, disguises, joined_log, search
 
 KEY: Final = Canary(what="key", value=bytes(range(200, 232)))
-TEXT: Final = Canary(what="complaint", value="金丝雀：胸闷三天，夜间加重")
+TEXT: Final = Canary(what="complaint", value="金丝雀胸闷三天夜间加重")
 NUMBER: Final = Canary(what="number", value="999999198503152431")
 CANARIES: Final = (KEY, TEXT, NUMBER)
 

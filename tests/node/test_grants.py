@@ -226,7 +226,7 @@ async def test_refused_attempts_are_entries_summed_by_actor(seats: Seats) -> Non
     assert event.member == OFFICE
     assert event.count == 4
     assert len(event.pseudonyms) == 2
-    assert [each.kind for each in trail(seats[TOWN], "G13")][0] is EntryKind.DENIAL
+    assert trail(seats[TOWN], "G13")[0].kind is EntryKind.DENIAL
 
 
 async def test_the_trail_tells_grant_reading_and_revoke(seats: Seats) -> None:

@@ -1,4 +1,4 @@
-"""A leader that drafts or sends what it should not: voters do not follow it, and nothing is lost."""
+"""A leader that drafts or sends what it should not is not followed, and nothing is lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def next_block(
         held = right(pool, *arguments, **named)  # type: ignore[arg-type]
         if held is None:
             return None
-        del pool.draft  # type: ignore[method-assign]
+        del pool.draft
         header = held.block.header if change is None else change(held.block.header)
         block = build_block(
             height=header.height,

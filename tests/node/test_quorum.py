@@ -102,7 +102,7 @@ async def test_a_silent_network_is_told_within_two_seconds_at_the_timing_of_prod
         await level(seats.values())
         cut_off(seats, leader)
         assert set(await reasons_alone(leader)) <= {Reason.NO_QUORUM, Reason.OUTCOME_UNKNOWN}
-        await until(lambda: leader.parts.author.stuck())
+        await until(leader.parts.author.stuck)
         assert await reasons_alone(leader) == [Reason.NO_QUORUM] * 5
         one, two = others(seats, leader)
         await until(lambda: one.parts.consensus.leads or two.parts.consensus.leads)

@@ -16,6 +16,7 @@ from typing_extensions import override
 from tests.ledger.builders import TOWN
 from tests.rpc.requests import TIMEOUT_S, refusal_of
 from tests.rpc.serving import PRINCIPALS, Recorder, free_address, trusted
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -90,6 +91,8 @@ async def _server(
     try:
         async with grpc.aio.insecure_channel(address) as channel:
             yield channel, handlers, recorder
+        # A client may have its answer before the server is done with the call.
+        await until(lambda: len(recorder.handled) == len(recorder.started))
     finally:
         await server.stop(grace=None)
 
@@ -247,6 +250,7 @@ async def test_a_call_that_the_client_gives_up_is_counted_as_such() -> None:
             await ended.wait()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await method(b"", timeout=0.2)
+        await until(lambda: len(recorder.handled) == 2)
     await server.stop(grace=None)
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

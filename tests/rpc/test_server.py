@@ -14,7 +14,7 @@ import pytest
 from caretree.model.limits import CLIENT_BATCH_BYTES_MAX, CLIENT_BATCH_RECORDS_MAX
 from caretree.proto.api.v1 import records_pb2
 from caretree.proto.api.v1.records_pb2_grpc import RecordServiceStub
-from caretree.rpc.server import MESSAGE_BYTES_MAX, SERVICES, build_server
+from caretree.rpc.server import MESSAGE_BYTES_MAX, METADATA_BYTES_MAX, SERVICES, build_server
 from caretree.telemetry.health import Health, HealthState
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
@@ -31,6 +31,7 @@ from tests.rpc.serving import (
     trusted,
 )
 from tests.shared import require_tool
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -86,6 +87,36 @@ async def test_a_message_above_all_bounds_is_not_even_read() -> None:
     assert server.peer.calls == []
 
 
+async def test_a_call_with_too_much_metadata_is_refused() -> None:
+    async with serving() as server, server.as_principal(DOCTOR) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        request = health_pb2.HealthCheckRequest()
+        await stub.Check(request, timeout=TIMEOUT_S, metadata=(("x", "y" * 4096),))
+        metadata = (("x", "y" * 4 * METADATA_BYTES_MAX),)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(request, timeout=TIMEOUT_S, metadata=metadata)
+
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(server.recorder.started) == 1
+
+
+async def test_so_many_calls_of_all_principals_run_and_not_one_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("caretree.rpc.server.CALLS_MAX", 2)
+    async with serving() as server, server.as_principal(SYSTEM) as channel:
+        server.peer.gate = asyncio.Event()
+        stub = RecordServiceStub(channel)
+        calls = [stub.Append(append_request(number), timeout=TIMEOUT_S) for number in range(2)]
+        await until(lambda: server.peer.waiting == 2)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Append(append_request(3), timeout=TIMEOUT_S)
+        server.peer.gate.set()
+        await asyncio.gather(*calls)
+
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_a_second_server_on_the_port_is_refused() -> None:
     async with serving() as server:
         with tempfile.TemporaryDirectory() as folder:
@@ -106,6 +137,7 @@ async def test_health_says_whether_the_peer_can_commit_for_every_service() -> No
         request = health_pb2.HealthCheckRequest(service="unknown")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Check(request, timeout=TIMEOUT_S)
+        await until(lambda: len(server.recorder.handled) == len(server.recorder.started))
 
     assert can == dict.fromkeys(("", *SERVICES), SERVING)
     assert cannot == dict.fromkeys(("", *SERVICES), NOT_SERVING)

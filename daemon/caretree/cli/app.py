@@ -30,6 +30,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
+_CHECK_PATHS: Final = "Check the path, its mode, and the room on the disk."
 _SEE_HELP: Final = "See `caretree --help`, or --help of the command."
 
 
@@ -55,6 +56,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # Who read the answer has gone; Python must not complain about that at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        message = f"{error.filename or 'the system'}: {error.strerror}"
+        show_error(message, _CHECK_PATHS, reason="SYSTEM", as_json=as_json, stream=sys.stderr)
         return FAILED
     except (typer.Abort, KeyboardInterrupt):
         show_error("stopped", "", reason="STOPPED", as_json=as_json, stream=sys.stderr)

@@ -37,6 +37,9 @@ class RecordCalls(Session):
     async def append(self, record: NewRecord, *, deadline_s: float = DEADLINE_S) -> Appended:
         """The record, in the history. Appends made at the same time share a stream.
 
+        Where signatures are missing the peer answers COMMITTED after 10 s; with a shorter deadline
+        the call then ends with OUTCOME_UNKNOWN.
+
         Raises:
             ReceiptError: the receipt does not verify, or is another record's.
             InconsistentLogError: see `client.errors`.

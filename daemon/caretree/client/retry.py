@@ -20,7 +20,10 @@ _REPEATED: Final = frozenset((Reason.OUTCOME_UNKNOWN, Reason.CONTENDED, Reason.O
 
 def may_repeat(error: CallFailedError) -> bool:
     """Whether the same call may succeed later."""
-    return error.code == "UNAVAILABLE" or error.reason in _REPEATED
+    # Of a stream that breaks while it is written to, grpcio itself says INTERNAL; what a peer
+    # refuses bears a reason.
+    broken = error.reason is None and error.code == "INTERNAL"
+    return broken or error.code == "UNAVAILABLE" or error.reason in _REPEATED
 
 
 def pause_s(error: CallFailedError, *, attempt: int, chance: float) -> float:

@@ -5,8 +5,9 @@ others say), `author` (this peer's entries), `startup` (how a peer comes back).
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import grpc
@@ -85,7 +86,8 @@ class Peer:
     async def history(self, command: HistoryCommand, *, deadline: float) -> HistoryAnswer:
         """A page of a history; its reading is committed when this returns."""
         with self._watched():
-            return await self._parts.reading.history(command, deadline=deadline)
+            answer = await self._parts.reading.history(command, deadline=deadline)
+        return replace(answer, records=self._watched_records(answer.records))
 
     async def record(
         self, command: RecordCommand, *, deadline: float
@@ -337,6 +339,14 @@ class Peer:
         if self._failure is None:
             self._failure = failure
         self._stopped.set()
+
+    async def _watched_records(
+        self, records: AsyncIterator[HistoryRecord]
+    ) -> AsyncIterator[HistoryRecord]:
+        # They are opened one by one, after the call that asked for them has returned.
+        with self._watched():
+            async for record in records:
+                yield record
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

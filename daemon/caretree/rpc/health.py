@@ -55,12 +55,13 @@ class HealthService:
         """The state of a service now, and at each change; ends when the peer stops."""
         told: int | None = None
         while True:
-            changed = self._changed
+            # Taken together, before the answer goes out: what changes meanwhile is told next.
+            changed, stopping = self._changed, self._health.report.state is HealthState.STOPPING
             status = self._status(request.service)
             if status != told:
                 yield health_pb2.HealthCheckResponse(status=status)
                 told = status
-            if self._health.report.state is HealthState.STOPPING:
+            if stopping:
                 return
             await changed.wait()
 
