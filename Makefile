@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SOURCES := daemon tests ops
 APT := apt install python3-venv make git
 
-.PHONY: help setup demo fmt unit test check vectors proto lock clean
+.PHONY: help setup demo fmt unit test check vectors figures proto lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ check: setup ## static checks: format, lint, types, walls, protos, tidiness
 
 vectors: setup ## the vectors of others, file by file: passed, later, or refused on purpose
 	@$(BIN)/python -m tests.vectors
+
+figures: setup ## what three daemons reach on this machine, beside what is promised
+	@$(BIN)/python -m ops.figures
 
 proto: setup ## generate daemon/caretree/proto from proto/
 	@$(BIN)/python ops/generate_protos.py

@@ -4,7 +4,6 @@ import asyncio
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import Final, NoReturn
 
 from ops.demo.commands import programme
@@ -30,17 +29,12 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
-    @property
-    def command(self) -> tuple[Path | str, ...]:
-        """How it is started."""
-        return (programme(), "serve", "--config", self.centre.config)
-
     def start(self) -> None:
         """Start it; it writes to its log file."""
         with self.log_file.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal is for the walk, which then stops it.
             self._process = subprocess.Popen(
-                self.command,
+                [programme(), "serve", "--config", self.centre.config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -95,7 +89,8 @@ class Daemon:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        if status == 0:
+        # The signal itself ends a daemon that has only just begun to start.
+        if status in (0, -signal.SIGTERM):
             return None
         return f"the daemon of {self.centre.member} stopped with status {status}"
 

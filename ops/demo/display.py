@@ -45,10 +45,10 @@ class Display:
         """Tell that something was broken, on purpose or not."""
         self.say(text, style="bold red")
 
-    def output(self, command: str, text: str) -> None:
-        """Show a command and what it answered, as they are."""
-        self.say(f"$ {command}", style="bold cyan")
-        for line in printable(text, lines=True).splitlines():
+    def command(self, command: str, answer: str = "") -> None:
+        """Show a command, and what it answered, in lines that can be copied."""
+        self._console.print(Text(f"{_INDENT}$ {command}", style="bold cyan"), soft_wrap=True)
+        for line in printable(answer, lines=True).splitlines():
             self._console.print(Text(_INDENT + line), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

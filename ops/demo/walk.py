@@ -232,7 +232,7 @@ class Walk:
         file.write_bytes(fetched.file)
         policy = founded.centres[OFFICE].policy.relative_to(founded.folder)
         ran = await run_caretree("verify", file.name, "--policy", policy, folder=founded.folder)
-        self.display.output(ran.command, ran.stdout + ran.stderr)
+        self.display.command(ran.command, ran.stdout + ran.stderr)
         if ran.status != 0:
             raise WalkFailedError(f"`{ran.command}` ended with status {ran.status}")
 

@@ -1,7 +1,5 @@
 """Go's own note and tlog packages verify a log that we wrote, and notice each thing we spoil."""
 
-import os
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,44 +14,18 @@ from caretree.merkle.text import encode_base64
 from caretree.merkle.tiles import TILE_WIDTH, EntryBundle, Tile, changed_tiles, tile_path
 from caretree.model.ids import LeafIndex, TreeSize
 
+from tests.go_tools import build_gonote, run_gonote
 from tests.merkle.builders import TiledLog, cosigner, log_signer, make_checkpoint, make_leaves
-from tests.shared import PROJECT_ROOT, TOOL_ABSENT, require_tool
 
 pytestmark = pytest.mark.slow
 
-GO_PATH = Path("/usr/share/gocode")  # where Debian keeps the sources of Go packages
 INCLUSIONS_MAX = 1000
 
 
 @pytest.fixture(scope="module")
 def gonote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The verifying programme, built once from tests/tools/gonote."""
-    go = require_tool("go")
-    if not (GO_PATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        pytest.skip(f"{TOOL_ABSENT}: golang-golang-x-mod-dev")
-    folder = tmp_path_factory.mktemp("gonote")
-    environment = {
-        "PATH": os.defpath,
-        "HOME": str(folder),
-        "GOCACHE": str(folder / "cache"),
-        "GOPATH": str(GO_PATH),
-        "GO111MODULE": "off",
-        "GOFLAGS": "",
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
-    }
-    source = PROJECT_ROOT / "tests/tools/gonote/main.go"
-    programme = folder / "gonote"
-    built = subprocess.run(
-        [go, "build", "-o", str(programme), str(source)],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return programme
+    """The verifying programme, built once for this file."""
+    return build_gonote(tmp_path_factory.mktemp("gonote"))
 
 
 def signed(frontier: Frontier) -> bytes:
@@ -111,21 +83,18 @@ def spell(hashes: Iterable[bytes]) -> str:
     return " ".join(map(encode_base64, hashes))
 
 
-def run(programme: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(programme), str(folder)], capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.parametrize(("size", "old_size"), [(1, 1), (256, 255), (300, 256), (70_000, 65_537)])
 def test_go_opens_our_checkpoints_and_verifies_every_leaf_and_proof(
     gonote: Path, tmp_path: Path, size: int, old_size: int
 ) -> None:
     write_log(tmp_path, size=size, old_size=old_size)
-    done = run(gonote, tmp_path)
+    done = run_gonote(gonote, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     proofs = min(size, INCLUSIONS_MAX)
-    assert done.stdout == f"{size} leaves, {proofs} inclusion proofs, 1 consistency proof\n"
+    assert (
+        done.stdout
+        == f"{size} leaves, {proofs} inclusion proofs, 1 consistency proof, 0 receipts\n"
+    )
 
 
 def spoil(path: Path, place: int) -> None:
@@ -152,6 +121,6 @@ def test_go_refuses_our_log_when_one_bit_of_it_is_flipped(
 ) -> None:
     write_log(tmp_path, size=300, old_size=200)
     spoil(tmp_path / name, place)
-    done = run(gonote, tmp_path)
+    done = run_gonote(gonote, tmp_path)
     assert done.returncode == 1
     assert complaint in done.stderr

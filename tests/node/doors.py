@@ -54,6 +54,7 @@ async def client_port(seat: Seat) -> AsyncIterator[str]:
         metrics=seat.settings.metrics,
         health=seat.settings.health,
         version="0.0.0",
+        log=seat.settings.log,
     )
     await server.start()
     try:

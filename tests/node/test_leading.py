@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from caretree.ledger.batches import assemble_batch
-from caretree.ledger.blocks import build_block, parse_block, with_openings
+from caretree.ledger.blocks import build_block, parse_block, parse_block_ref, with_openings
 from caretree.ledger.values import Batch, BlockHeader, HeldBlock, Opening
 from caretree.model.ids import Digest, Height, PeerId, TimeMs
 from caretree.model.limits import CLOCK_AHEAD_MS_MAX
 from caretree.model.reasons import CallError
 from caretree.node.calls import EntryStatus
 from caretree.proto.peer.v1 import peer_pb2
+from caretree.raft.messages import Message
 from caretree.storage.keys import Table
 
 from tests.ledger.builders import HOSPITAL, OFFICE, TOWN
@@ -230,3 +231,28 @@ async def test_block_times_advance_even_when_all_clocks_go_back(tmp_path: Path) 
             seats[member].clock.ahead_ms = -10_000
         await add(seats[TOWN], "C4")
         assert seats[TOWN].parts.applier.head.time_ms == before + 1
+
+
+async def test_a_block_forgotten_between_check_and_append_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as seats:
+        leader = await leader_of(seats)
+        voter = others(seats, leader)[0]
+        await add(leader, "M1")
+        await level(seats.values())
+        take, stage = voter.parts.consensus.take, voter.parts.inbound._parts.stage
+        forgotten = []
+
+        async def take_and_forget(message: Message) -> None:
+            await take(message)
+            for entry in message.entries if len(forgotten) < 3 else ():
+                stage.drop(parse_block_ref(entry.data))
+                forgotten.append(entry.index)
+
+        voter.parts.consensus.take = take_and_forget  # type: ignore[method-assign]
+        for _ in range(4):
+            await add(leader, "M1")
+        await level(seats.values())
+        assert len(forgotten) >= 3
+        assert voter.alive

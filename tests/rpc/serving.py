@@ -27,6 +27,7 @@ from caretree.ledger.values import Role
 from caretree.model.ids import MemberId
 from caretree.rpc.server import build_server
 from caretree.telemetry.health import Health, HealthState
+from caretree.telemetry.logs import build_logger
 
 from tests.certificates import Authority, KeyPair, make_authority
 from tests.ledger.builders import CONSORTIUM, HOSPITAL, OFFICE, TOWN, Consortium, found, founder
@@ -34,6 +35,7 @@ from tests.rpc.fake_ledger import FakeLedger
 from tests.rpc.fake_peer import FakePeer
 
 SERVER_NAME: Final = "localhost"
+SILENT: Final = build_logger(lambda _line: None, level="error")
 SYSTEM: Final = "clinic-system"
 DOCTOR: Final = "dr-wang"
 HEAD: Final = "dr-head"  # holds two roles
@@ -147,6 +149,7 @@ async def serving(
             metrics=recorder,
             health=health,
             version="0.1.0",
+            log=SILENT,
             now=now or (lambda: datetime.now(UTC)),
         )
         await server.start()

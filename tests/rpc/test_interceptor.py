@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from tests.ledger.builders import TOWN
 from tests.rpc.requests import TIMEOUT_S, refusal_of
-from tests.rpc.serving import PRINCIPALS, Recorder, free_address, trusted
+from tests.rpc.serving import PRINCIPALS, SILENT, Recorder, free_address, trusted
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
@@ -84,7 +84,7 @@ async def _server(
     guard: Guard, failure: BaseException | None
 ) -> AsyncIterator[tuple[grpc.aio.Channel, _Handlers, Recorder]]:
     recorder, handlers, address = Recorder(), _Handlers(failure), free_address()
-    server = grpc.aio.server(interceptors=[EdgeInterceptor(guard, recorder)])
+    server = grpc.aio.server(interceptors=[EdgeInterceptor(guard, recorder, SILENT)])
     server.add_generic_rpc_handlers((handlers,))
     server.add_insecure_port(address)
     await server.start()
@@ -237,7 +237,7 @@ async def test_a_call_that_the_client_gives_up_is_counted_as_such() -> None:
             return b""
 
     recorder, address = Recorder(), free_address()
-    server = grpc.aio.server(interceptors=[EdgeInterceptor(_FixedGuard(), recorder)])
+    server = grpc.aio.server(interceptors=[EdgeInterceptor(_FixedGuard(), recorder, SILENT)])
     server.add_generic_rpc_handlers((Slow(None),))
     server.add_insecure_port(address)
     await server.start()

@@ -22,6 +22,7 @@ from tests.ledger.builders import TOWN
 from tests.rpc.requests import TIMEOUT_S, append_request, refusal_of
 from tests.rpc.serving import (
     DOCTOR,
+    SILENT,
     SYSTEM,
     Recorder,
     Serving,
@@ -123,7 +124,12 @@ async def test_a_second_server_on_the_port_is_refused() -> None:
             config = config_of(Path(folder), server.address, reflection=False)
             with pytest.raises(OSError, match=r"listen\.client"):
                 build_server(
-                    server.peer, config, metrics=Recorder(), health=Health(), version="0.1.0"
+                    server.peer,
+                    config,
+                    metrics=Recorder(),
+                    health=Health(),
+                    version="0.1.0",
+                    log=SILENT,
                 )
 
 

@@ -243,6 +243,7 @@ async def _doors(daemon: Daemon, peer: Peer) -> AsyncIterator[None]:
         metrics=daemon.metrics,
         health=daemon.health,
         version=daemon.version,
+        log=daemon.log,
     )
     await server.start()
     try:

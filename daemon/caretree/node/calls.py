@@ -5,7 +5,7 @@ established, every field is within bounds. What only the ledger's state can deci
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from caretree.crypto.pseudonym import PatientIdentifier
@@ -26,7 +26,7 @@ class Source:
     """Where a document came from; the record's ids are derived from it."""
 
     system: str
-    id: str
+    id: str = field(repr=False)  # may hold a patient's number
     part: int
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from caretree.ledger.blocks import encode_block_ref, parse_block_ref
-from caretree.ledger.stored_blocks import store_block
+from caretree.ledger.stored_blocks import has_block, store_block
 from caretree.ledger.values import HeldBlock
 from caretree.model.errors import RejectedError
 from caretree.model.ids import Digest, LogIndex, PeerId, TimeMs, TreeSize, show_peer_id
@@ -31,7 +31,7 @@ from caretree.node.raft_log import StoredLog, row_hash
 from caretree.node.stage import BlockStage
 from caretree.raft.core import Role
 from caretree.raft.errors import DroppedError
-from caretree.raft.messages import NO_PEER, NO_TERM, Entry, HardState, Message
+from caretree.raft.messages import NO_PEER, NO_TERM, Entry, HardState, Message, MessageType
 from caretree.raft.rawnode import RawNode
 from caretree.raft.ready import Ready
 from caretree.storage.ports import Batch
@@ -198,6 +198,8 @@ class Consensus:
         self._unreachable.clear()
         while self._inbox:
             message = self._inbox.popleft()
+            if not self._holds(message):
+                continue  # lost: the leader asks again
             try:
                 raft.step(message)
             except RejectedError as error:
@@ -208,6 +210,18 @@ class Consensus:
         while self._waiting_ticks > 0:
             self._waiting_ticks -= 1
             raft.tick()
+
+    def _holds(self, message: Message) -> bool:
+        """Whether every block that an append names is still here.
+
+        It was when the message came in; the stage may have forgotten it since, to make room. From
+        here to the write nothing else runs.
+        """
+        if message.type is not MessageType.APP:
+            return True
+        stage, store = self._parts.stage, self._parts.disk.store
+        refs = (parse_block_ref(entry.data) for entry in message.entries if entry.data)
+        return all(stage.get(ref) is not None or has_block(store, ref) for ref in refs)
 
     def _draft(self) -> None:
         """Propose the next block when the one before it has been applied."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 from typing_extensions import override
 
@@ -21,8 +20,7 @@ from caretree.model.reasons import CallError, Code, FieldViolation, Reason
 from caretree.rpc.errors import grpc_status
 from caretree.rpc.guard import Caller, Guard
 from caretree.rpc.ports import CallRecorder
-
-log = structlog.get_logger()
+from caretree.telemetry.logs import Logger
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Any]
@@ -58,9 +56,10 @@ class _Undecodable:
 class EdgeInterceptor(grpc.aio.ServerInterceptor):
     """Guards, counts and translates."""
 
-    def __init__(self, guard: Guard, recorder: CallRecorder) -> None:
+    def __init__(self, guard: Guard, recorder: CallRecorder, log: Logger) -> None:
         self._guard = guard
         self._recorder = recorder
+        self._log = log
 
     @override
     async def intercept_service(
@@ -123,7 +122,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 raise
             except Exception:
                 # Broad on purpose, here alone: nothing of what went wrong may reach the client.
-                log.exception("call failed", method=method.path)
+                self._log.exception("call failed", method=method.path)
                 failure = CallError(Reason.INTERNAL)
             if failure is not None:
                 code = _code_name(grpc.StatusCode[failure.reason.explanation.code.name])

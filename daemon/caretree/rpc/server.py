@@ -32,6 +32,7 @@ from caretree.rpc.ports import CallRecorder, Peer
 from caretree.rpc.proofs import ProofService
 from caretree.rpc.records import RecordService
 from caretree.telemetry.health import Health
+from caretree.telemetry.logs import Logger
 
 # What a batch's own fields add to its records; also what lets a batch one byte too large arrive, so
 # that it is refused with a reason.
@@ -84,6 +85,7 @@ def build_server(
     metrics: CallRecorder,
     health: Health,
     version: str,
+    log: Logger,
     now: Callable[[], datetime] = _utc_now,
 ) -> grpc.aio.Server:
     """A server on the client port, bound and not yet started.
@@ -98,7 +100,7 @@ def build_server(
         now=now,
     )
     server = grpc.aio.server(
-        interceptors=[EdgeInterceptor(guard, metrics)],
+        interceptors=[EdgeInterceptor(guard, metrics, log)],
         options=SERVER_OPTIONS,
         maximum_concurrent_rpcs=CALLS_MAX,
     )

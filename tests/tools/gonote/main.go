@@ -4,10 +4,11 @@
 //
 // The folder holds a log as c2sp.org/tlog-tiles serves it (checkpoint, tile/...), and beside it
 //
-//	vkey             the log's verifier key
+//	vkey             the log's verifier keys, one a line: any of them signs for the log
 //	checkpoint.old   an earlier checkpoint of the log
 //	inclusion        lines "index hash...": inclusion proofs made by the log, under checkpoint
 //	consistency      one line "hash...": the log's proof from checkpoint.old to checkpoint
+//	receipts/*       c2sp.org/tlog-proof files under checkpoints of the log, if there are any
 //
 // It exits 0 after printing what it verified, and 1 with a reason at the first thing that is wrong.
 package main
@@ -76,30 +77,44 @@ func verifyLog(folder string) (string, error) {
 	if err := checkConsistency(folder, old, tree); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d leaves, %d inclusion proofs, 1 consistency proof", len(leaves), inclusions), nil
+	receipts, err := checkReceipts(folder, tree, leaves, stored)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d leaves, %d inclusion proofs, 1 consistency proof, %d receipts",
+		len(leaves), inclusions, receipts), nil
 }
 
-// openCheckpoint opens a signed note with the log's key and reads its three lines.
+// openCheckpoint opens a signed note in a file of the folder.
 func openCheckpoint(folder, name string) (tlog.Tree, error) {
-	var tree tlog.Tree
-	vkey, err := os.ReadFile(filepath.Join(folder, "vkey"))
-	if err != nil {
-		return tree, err
-	}
-	verifier, err := note.NewVerifier(string(vkey))
-	if err != nil {
-		return tree, fmt.Errorf("vkey: %w", err)
-	}
 	signed, err := os.ReadFile(filepath.Join(folder, name))
 	if err != nil {
+		return tlog.Tree{}, err
+	}
+	return openNote(folder, name, signed)
+}
+
+// openNote opens a signed note with the log's keys and reads its three lines.
+func openNote(folder, name string, signed []byte) (tlog.Tree, error) {
+	var tree tlog.Tree
+	vkeys, err := os.ReadFile(filepath.Join(folder, "vkey"))
+	if err != nil {
 		return tree, err
 	}
-	opened, err := note.Open(signed, note.VerifierList(verifier))
+	var verifiers []note.Verifier
+	for _, vkey := range strings.Fields(string(vkeys)) {
+		verifier, err := note.NewVerifier(vkey)
+		if err != nil {
+			return tree, fmt.Errorf("vkey: %w", err)
+		}
+		verifiers = append(verifiers, verifier)
+	}
+	opened, err := note.Open(signed, note.VerifierList(verifiers...))
 	if err != nil {
 		return tree, fmt.Errorf("%s: %w", name, err)
 	}
 	lines := strings.Split(opened.Text, "\n")
-	if len(lines) != 4 || lines[3] != "" || lines[0] != verifier.Name() {
+	if len(lines) != 4 || lines[3] != "" || lines[0] != opened.Sigs[0].Name {
 		return tree, fmt.Errorf("%s: not origin, size and root", name)
 	}
 	if tree.N, err = strconv.ParseInt(lines[1], 10, 64); err != nil {
@@ -298,6 +313,52 @@ func checkConsistency(folder string, old, tree tlog.Tree) error {
 		return fmt.Errorf("consistency proof: %w", err)
 	}
 	return nil
+}
+
+// checkReceipts checks every receipt and says how many there were.
+func checkReceipts(folder string, tree tlog.Tree, leaves []tlog.Hash, stored tlog.HashReader) (int, error) {
+	names, err := filepath.Glob(filepath.Join(folder, "receipts", "*"))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return 0, err
+		}
+		if err := checkReceipt(folder, content, tree, leaves, stored); err != nil {
+			return 0, fmt.Errorf("receipt %s: %w", filepath.Base(name), err)
+		}
+	}
+	return len(names), nil
+}
+
+// checkReceipt checks a receipt's note, its proof of a leaf, and that its tree is this log's.
+func checkReceipt(folder string, content []byte, tree tlog.Tree, leaves []tlog.Hash, stored tlog.HashReader) error {
+	head, signed, found := bytes.Cut(content, []byte("\n\n"))
+	lines := strings.Split(string(head), "\n")
+	if !found || len(lines) < 3 || lines[0] != "c2sp.org/tlog-proof@v1" || !strings.HasPrefix(lines[1], "extra ") {
+		return errors.New("not a proof with something extra")
+	}
+	at, err := openNote(folder, "its checkpoint", signed)
+	if err != nil {
+		return err
+	}
+	if at.N > tree.N {
+		return errors.New("its checkpoint is later than the log's")
+	}
+	if root, err := tlog.TreeHash(at.N, stored); err != nil || root != at.Hash {
+		return errors.New("its checkpoint is another tree's")
+	}
+	index, err := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
+	if err != nil {
+		return err
+	}
+	proof, err := parseHashes(lines[3:])
+	if err != nil {
+		return err
+	}
+	return tlog.CheckRecord(proof, at.N, at.Hash, index, leaves[index])
 }
 
 // min is built into later versions of Go than Debian's.

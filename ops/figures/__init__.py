@@ -1,0 +1,1 @@
+"""`make figures`: what three daemons on this machine reach, beside what this stage promises."""
