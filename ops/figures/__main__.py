@@ -1,12 +1,13 @@
 """`python -m ops.figures`: measures what this stage promises, on this machine.
 
-Prints a table and the same as one line of JSON. Exit status 0 when every goal is reached, 1 when one
-is missed or could not be measured.
+Prints a table and the same as one line of JSON. Exit status 0 when every goal is reached, 1 when
+one is missed or could not be measured.
 """
 
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ _COLUMNS: Final = ("figure", "measured", "goal", "")
 
 def main() -> int:
     """Measure, show, judge; the exit status."""
+    # The daemons have sessions of their own: who asks this process to end means them too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     display, figures = Display(), list[Figure]()
     display.step("Three daemons on this machine, measured for about half a minute")
     daemons: dict[str, Daemon] = {}
@@ -49,7 +52,7 @@ def main() -> int:
 def table_rows(figures: Sequence[Figure]) -> list[tuple[str, str, str, str]]:
     """The figures as a table shows them."""
     return [
-        (figure.what, f"{figure.value:.3g} {figure.unit}", figure.goal_text, _verdict(figure))
+        (figure.what, f"{_shown(figure.value)} {figure.unit}", figure.goal_text, _verdict(figure))
         for figure in figures
     ]
 
@@ -66,6 +69,10 @@ def as_json(figures: Sequence[Figure]) -> str:
         for figure in figures
     }
     return json.dumps({"processors": os.cpu_count(), "figures": measured})
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _verdict(figure: Figure) -> str:
