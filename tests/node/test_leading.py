@@ -9,7 +9,7 @@ import pytest
 from caretree.ledger.batches import assemble_batch
 from caretree.ledger.blocks import build_block, parse_block, parse_block_ref, with_openings
 from caretree.ledger.values import Batch, BlockHeader, HeldBlock, Opening
-from caretree.model.ids import Digest, Height, PeerId, TimeMs
+from caretree.model.ids import Digest, Height, LogIndex, PeerId, TimeMs
 from caretree.model.limits import CLOCK_AHEAD_MS_MAX
 from caretree.model.reasons import CallError
 from caretree.node.calls import EntryStatus
@@ -242,7 +242,7 @@ async def test_a_block_forgotten_between_check_and_append_is_asked_for_again(
         await add(leader, "M1")
         await level(seats.values())
         take, stage = voter.parts.consensus.take, voter.parts.inbound._parts.stage
-        forgotten = []
+        forgotten: list[LogIndex] = []
 
         async def take_and_forget(message: Message) -> None:
             await take(message)

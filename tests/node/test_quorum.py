@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from caretree.config.values import Timing
+from caretree.ledger.values import EntryKind
 from caretree.model.reasons import CallError, Reason
 from caretree.node.calls import AppendAnswer, AppendCommand
 
@@ -20,6 +21,7 @@ from tests.node.asking import (
     reason_of,
     refused,
     revoke,
+    trail,
 )
 from tests.node.cluster import (
     Seat,
@@ -161,6 +163,23 @@ async def test_a_leader_lost_amid_appends_loses_no_acknowledged_one_and_repeats_
         if silently:
             join(seats)
             await level(seats.values())
+
+
+async def test_a_refused_attempt_leaves_its_trace_once_there_is_a_quorum_again(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as seats:
+        office = seats[OFFICE]
+        await add(seats[TOWN], "Q4")
+        await level(seats.values())
+        with refused(Reason.NOT_OPEN):
+            await history(office, "Q4")
+        await asyncio.gather(seats[TOWN].kill(), seats[HOSPITAL].kill())
+        office.clock.ahead_ms = 60_000  # the minute is over; nobody is there to order the entry
+        await until(lambda: office.parts.author.queued_entries > 0)
+        await until(lambda: office.parts.author.stuck() and not office.parts.author.queued_entries)
+        await seats[TOWN].start()
+        await until(lambda: any(e.kind is EntryKind.DENIAL for e in trail(office, "Q4")))
 
 
 async def test_a_call_without_a_quorum_leaves_nothing_that_takes_effect_later(

@@ -160,7 +160,7 @@ async def test_every_cut_of_the_log_is_noticed_and_none_is_no_loss(tmp_path: Pat
         for _ in range(3):
             await add(seats[TOWN], "S6")
         await level(seats.values())
-        await office.kill()
+        await office._end()
         assert office.memory is not None
         whole = office.memory
         for batches in range(1, 4):

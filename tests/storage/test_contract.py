@@ -188,3 +188,11 @@ def test_readers_on_other_threads_see_whole_batches_until_the_close(store: KeyVa
         reader.join(timeout=30)
 
     assert torn == []
+
+
+@TABLES
+def test_a_lone_row_at_the_start_itself_is_found_backwards(store: KeyValue, table: Table) -> None:
+    put(store, table, [(b"", b"value")])
+
+    assert list(store.scan(table, reverse=True)) == [(b"", b"value")]
+    assert list(store.scan(table, start=b"", stop=b"\xff", reverse=True)) == [(b"", b"value")]

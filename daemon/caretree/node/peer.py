@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import grpc
@@ -16,11 +17,12 @@ from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.ledger.authoring import draft_denial
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.queries import first_answer, leaf_place, record_place
-from caretree.ledger.values import Position
+from caretree.ledger.values import Actor, Denial, Position
 from caretree.model.errors import FatalError
 from caretree.model.ids import Digest, LeafIndex, PeerId, RecordId, RequestId, TreeSize
 from caretree.model.reasons import CallError, Reason
 from caretree.node.assembly import PeerParts, PeerSettings, assemble
+from caretree.node.author import Fate
 from caretree.node.calls import (
     AppendAnswer,
     AppendCommand,
@@ -246,7 +248,7 @@ class Peer:
             async with asyncio.timeout(DRAIN_S):
                 await self._parts.author.drained()
         except TimeoutError:
-            self._settings.log.warning("entries left on their way; a restart does not lose them")
+            self._settings.log.warning("entries left on their way; who waits for them asks again")
 
     async def _hand_over_leadership(self) -> None:
         target = best_transferee(self._settings, self._parts)
@@ -327,12 +329,22 @@ class Peer:
             draft_denial(desk.author, desk.own_request(actor), denial, desk.custody)
             for actor, denial in due
         ]
-        if drafts:
-            try:
-                desk.submit(drafts, ())
-            except CallError:
-                for actor, denial in due:
-                    parts.denials.put_back(actor, denial)
+        if not drafts:
+            return
+        try:
+            fates = desk.submit(drafts, ())
+        except CallError:
+            for actor, denial in due:
+                parts.denials.put_back(actor, denial)
+            return
+        for (actor, denial), fate in zip(due, fates, strict=True):
+            fate.add_done_callback(partial(self._keep_denial, actor, denial))
+
+    def _keep_denial(self, actor: Actor, denial: Denial, fate: "asyncio.Future[Fate]") -> None:
+        """Write a denial again later that was given up before it was handed over."""
+        error = None if fate.cancelled() else fate.exception()
+        if isinstance(error, CallError) and error.reason is Reason.NO_QUORUM:
+            self._parts.denials.put_back(actor, denial)
 
     def fail(self, failure: FatalError) -> None:
         """End `run` with this failure."""

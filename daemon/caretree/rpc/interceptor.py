@@ -120,8 +120,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             except grpc.aio.AbortError:
                 code = _code_name(context.code())
                 raise
-            except Exception:
-                # Broad on purpose, here alone: nothing of what went wrong may reach the client.
+            except Exception:  # noqa: BLE001 (here alone: nothing of it may reach the client)
                 self._log.exception("call failed", method=method.path)
                 failure = CallError(Reason.INTERNAL)
             if failure is not None:

@@ -85,25 +85,30 @@ class _LevelDbReads:
         """See `Reads.scan`. The rows are those of the moment of this call."""
         low = table.prefix + start
         high = bytes((table.prefix[0] + 1,)) if stop is None else table.prefix + stop
+        # Backwards, plyvel 1.5.1 leaves out a row that is both the first it meets and at `start`
+        # itself; so it is given no start then, and the walk ends by itself.
+        first = None if reverse else low
         rows = self._gate.run(
             "scan",
             table,
             lambda: self._source.iterator(
-                start=low, stop=high, reverse=reverse, verify_checksums=True
+                start=first, stop=high, reverse=reverse, verify_checksums=True
             ),
         )
-        return self._walk(table, rows)
+        return self._walk(table, rows, low)
 
     def blind(self, value: bytes) -> bytes:
         """See `Reads.blind`."""
         return self._cipher.blind(value)
 
     def _walk(
-        self, table: Table, rows: Iterator[tuple[bytes, bytes]]
+        self, table: Table, rows: Iterator[tuple[bytes, bytes]], low: bytes
     ) -> Iterator[tuple[bytes, bytes]]:
         # Each step passes the gate by itself: an abandoned scan must not keep the store from
         # closing.
         while (row := self._gate.run("scan", table, lambda: next(rows, None))) is not None:
+            if row[0] < low:
+                return
             key = row[0][1:]
             yield key, self._opened(table, key, row[1])
 
