@@ -158,6 +158,21 @@ def test_another_certified_root_stops_the_peer_when_it_reaches_that_size() -> No
         desk.grow(SIZE)
 
 
+def test_another_certified_root_of_a_size_passed_within_a_block_stops_the_peer() -> None:
+    desk = Desk(tree_size=10)
+    desk.add(TOWN, HOSPITAL, root=OTHER)
+    with pytest.raises(DivergenceError, match=str(SIZE)):
+        desk.grow(TreeSize(SIZE + 5))
+
+
+def test_a_size_passed_within_a_block_that_is_not_certified_stops_nobody() -> None:
+    desk = Desk(tree_size=10)
+    desk.add(TOWN, root=OTHER)
+    desk.grow(TreeSize(SIZE + 5))
+    with pytest.raises(DivergenceError):
+        desk.add(HOSPITAL, root=OTHER)
+
+
 @pytest.mark.parametrize("members", [(TOWN,), (HOSPITAL,), (OFFICE,)])
 def test_another_root_that_is_not_certified_stops_nobody(members: tuple[MemberId, ...]) -> None:
     desk = Desk()

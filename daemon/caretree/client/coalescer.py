@@ -29,7 +29,8 @@ STREAM_S_MAX: Final = 240.0
 STREAM_IDLE_S_MAX: Final = 30.0
 
 # How a stream ends that neither side refused; without a reason these say nothing of a record.
-_BROKEN: Final = frozenset(("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"))
+# INTERNAL without a reason is grpcio's own word for a stream that broke while it was written to.
+_BROKEN: Final = frozenset(("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL"))
 
 Stream: TypeAlias = (
     "grpc.aio.StreamStreamCall[records_pb2.AppendStreamRequest, records_pb2.AppendStreamResponse]"

@@ -74,6 +74,7 @@ class Certifier:
         self._certificates: OrderedDict[Checkpoint, Certificate] = OrderedDict()
         self._newest = newest
         self._largest = 0 if newest is None else newest.size
+        self._applied = 0
         self._waiters: list[tuple[int, asyncio.Future[Certified]]] = []
         self._signed_sizes: dict[MemberId, int] = {}
 
@@ -127,9 +128,14 @@ class Certifier:
         Raises:
             DivergenceError: as for `add`.
         """
+        before, self._applied = self._applied, size
         for certificate in tuple(self._certificates.values()):
-            if certificate.checkpoint.size == size:
-                self._note_certified(certificate, own_root=root)
+            certified = certificate.checkpoint.size
+            # Also a size that the own tree has passed within a block: others ended theirs there.
+            if before < certified <= size and is_certified(certificate, self._rule):
+                own_root = root if certified == size else self._own_root(certified)
+                assert own_root is not None, "the own tree is larger"
+                self._note_certified(certificate, own_root=own_root)
 
     async def wait(self, size: int) -> Certified:
         """The first certified checkpoint of a tree of at least `size` leaves."""
