@@ -64,7 +64,7 @@ async def test_a_peer_alone_without_rules_reads_nothing_and_is_stopped_by_the_ot
         patch_rules_out_at(office, monkeypatch)
 
         with pytest.raises((OpeningError, CallError)):
-            await history(office, "K2")
+            await history(office, "K2", seconds=1)
 
         # It took a reading for valid that the others refused: its tree is another one now.
         assert isinstance(await office.ended(), DivergenceError)

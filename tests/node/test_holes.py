@@ -20,17 +20,8 @@ from caretree.storage.ports import Batch, KeyValue
 
 from tests.ledger.builders import HOSPITAL, OFFICE, TOWN
 from tests.node.asking import add, grant, history, read, refused, trail
-from tests.node.cluster import (
-    Seat,
-    Seats,
-    cluster,
-    lead,
-    leader_of,
-    level,
-    others,
-    soon,
-    until,
-)
+from tests.node.cluster import Seat, Seats, cluster, leader_of, level, others, soon, until
+from tests.node.steering import lead
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio]
 

@@ -26,9 +26,6 @@ from tests.node.asking import (
 from tests.node.cluster import (
     Seat,
     cluster,
-    cut_off,
-    join,
-    lead,
     leader_of,
     level,
     others,
@@ -36,6 +33,7 @@ from tests.node.cluster import (
     soon,
     until,
 )
+from tests.node.steering import cut_off, join, lead
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio]
 

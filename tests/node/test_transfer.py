@@ -12,7 +12,8 @@ from caretree.telemetry.health import HealthState
 
 from tests.ledger.builders import HOSPITAL, OFFICE, TOWN
 from tests.node.asking import append, contents, history, refused
-from tests.node.cluster import Seats, cluster, lead, leader_of, level, record, soon, until
+from tests.node.cluster import Seats, cluster, leader_of, level, record, soon, until
+from tests.node.steering import lead
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio]
 

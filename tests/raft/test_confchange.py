@@ -68,6 +68,7 @@ def _run(tracker: ProgressTracker, case: Case, last_index: LogIndex) -> str:
     return "\n".join([describe_config(tracker.config), *describe_progress(statuses)])
 
 
+@pytest.mark.vectors
 @pytest.mark.parametrize("name", _FILES)
 def test_a_shared_confchange_file_prints_what_it_says(name: str) -> None:
     cases = parse_cases((shared_path("vectors/etcd-raft/confchange/testdata") / name).read_text())

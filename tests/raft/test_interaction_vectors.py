@@ -10,6 +10,8 @@ from tests.raft.interaction import Interaction
 from tests.raft.vector_status import PASSED, VECTOR_FILES
 from tests.shared import shared_path
 
+pytestmark = pytest.mark.vectors
+
 _LOGGED = re.compile(r"\s*(DEBUG|INFO|WARN|ERROR) ")
 
 

@@ -64,6 +64,7 @@ def _run(case: Case) -> str:
     return joined + _shown(config.committed(acked))
 
 
+@pytest.mark.vectors
 @pytest.mark.parametrize("name", _FILES)
 def test_a_shared_quorum_file_prints_what_it_says(name: str) -> None:
     cases = parse_cases((shared_path("vectors/etcd-raft/quorum/testdata") / name).read_text())

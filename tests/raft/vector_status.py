@@ -28,7 +28,7 @@ VECTOR_FILES: Final[dict[str, str | tuple[str, str]]] = {
     "campaign_learner_must_vote.txt": PASSED,
     "checkquorum.txt": PASSED,
     "confchange_disable_validation.txt": (
-        "later: to be refused by the decision on our Raft's scope; changes are always validated"
+        "refused: ADR-0002 changes of the configuration are always validated"
     ),
     "confchange_v1_add_single.txt": _RELAXED,
     "confchange_v1_remove_leader.txt": PASSED,
@@ -39,13 +39,13 @@ VECTOR_FILES: Final[dict[str, str | tuple[str, str]]] = {
     "confchange_v2_add_single_explicit.txt": _REPLACED,
     "confchange_v2_replace_leader.txt": PASSED,
     "confchange_v2_replace_leader_stepdown.txt": (
-        "later: to be refused by the decision on our Raft's scope; a follower's core never passes"
+        "refused: ADR-0002 a follower's core never passes"
         " a proposal on to the leader, its caller does"
     ),
     "forget_leader.txt": PASSED,
     "forget_leader_prevote_checkquorum.txt": PASSED,
     "forget_leader_read_only_lease_based.txt": (
-        "later: to be refused by the decision on our Raft's scope; no read rests on a lease"
+        "refused: ADR-0002 no read rests on a lease"
     ),
     "heartbeat_resp_recovers_from_probing.txt": PASSED,
     "lagging_commit.txt": PASSED,
