@@ -1,0 +1,104 @@
+"""Queues between peers and loop: full at their bound, and what then becomes of the next message."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from caretree.model.ids import Digest, PeerId, Term, TreeSize
+from caretree.node import consensus as consenting
+from caretree.node import signing, transport
+from caretree.node.consensus import INBOX_MESSAGES_MAX, Consensus, Parts
+from caretree.node.signing import Roots
+from caretree.node.transport import QUEUE_MESSAGES_MAX, LinkContext, PeerLink
+from caretree.proto.peer.v1 import peer_pb2
+from caretree.raft.messages import Message, MessageType
+
+from tests.ledger.builders import HOSPITAL, founders
+
+OTHER = founders()[HOSPITAL].as_peer()
+
+
+@dataclass(slots=True)
+class Lost:
+    """Whose messages were given up."""
+
+    peers: list[PeerId] = field(default_factory=list)
+
+    def note(self, peer: PeerId) -> None:
+        self.peers.append(peer)
+
+
+def link() -> tuple[PeerLink, Lost]:
+    """A link that nobody runs: what is sent stays in its queue."""
+    made, lost = PeerLink(cast("LinkContext", None), OTHER, "nowhere:1"), Lost()
+    made.unreachable = lost.note
+    return made, lost
+
+
+def message(size: int = 10) -> peer_pb2.DeliverRequest:
+    return peer_pb2.DeliverRequest(batch=peer_pb2.BatchBytes(batch=bytes(size)))
+
+
+def test_a_link_holds_so_many_messages_and_the_next_is_lost_and_told() -> None:
+    made, lost = link()
+    for _ in range(QUEUE_MESSAGES_MAX):
+        made.send(message())
+    assert lost.peers == []
+    made.send(message())
+    assert lost.peers == [OTHER.peer]
+    assert len(made._queue) == QUEUE_MESSAGES_MAX
+
+
+def test_a_link_holds_so_many_bytes_and_the_next_is_lost_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = message(1000).ByteSize()
+    for bound, expected in ((3 * size, []), (3 * size - 1, [OTHER.peer])):
+        monkeypatch.setattr(transport, "QUEUE_BYTES_MAX", bound)
+        made, lost = link()
+        for _ in range(3):
+            made.send(message(1000))
+        assert lost.peers == expected
+
+
+def test_a_broken_stream_forgets_what_waited() -> None:
+    made, _ = link()
+    made.send(message())
+    made._clear()
+    assert (len(made._queue), made._queued_bytes) == (0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_full_inbox_slows_its_sender_down_until_the_loop_took_it() -> None:
+    consensus = Consensus(cast("Parts", None))
+    heartbeat = Message(type=MessageType.HEARTBEAT, sender=OTHER.peer, to=PeerId(1), term=Term(1))
+    for _ in range(INBOX_MESSAGES_MAX):
+        await consensus.take(heartbeat)
+    one_more = asyncio.create_task(consensus.take(heartbeat))
+    await asyncio.sleep(0)
+    assert not one_more.done()
+    assert len(consensus._inbox) == INBOX_MESSAGES_MAX
+    consensus._inbox.clear()
+    consensus._space.set()
+    await one_more
+    assert len(consensus._inbox) == 1
+
+
+@pytest.mark.asyncio
+async def test_so_many_ticks_wait_and_no_more() -> None:
+    consensus = Consensus(cast("Parts", None))
+    for _ in range(consenting.WAITING_TICKS_MAX + 5):
+        consensus.tick()
+    assert consensus._waiting_ticks == consenting.WAITING_TICKS_MAX
+
+
+def test_so_many_roots_are_at_hand_and_older_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signing, "RECENT_ROOTS_MAX", 2)
+    roots = Roots()
+    for size in (1, 2, 3):
+        roots.applied(TreeSize(size), Digest(bytes([size]) * 32))
+    known = [roots.root(TreeSize(size)) for size in range(5)]
+    assert [each is not None for each in known] == [False, False, True, True, False]
