@@ -123,6 +123,10 @@ def test_a_larger_file_is_refused_by_name(fake: FakeClient, tmp_path: Path) -> N
             ("grant", "--to", "hospital", "--to-role", "nurse", *NAMED, "--until", "soon"),
             "--until: expected a day",
         ),
+        (
+            ("grant", "--to", "hospital", "--to-role", "nurse", *NAMED, "--until", "9999-12-31"),
+            "--until: expected a day",
+        ),
         (("revoke", *NAMED), "either a grant or a member has to be named"),
         (("receipt", "--out", "x"), "exactly one entry has to be named"),
         (("import", "no-such-folder"), "is not there"),

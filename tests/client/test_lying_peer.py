@@ -265,9 +265,11 @@ async def test_an_answer_to_another_batch_is_no_answer(
 ) -> None:
     async with _babbling(_Babbler([answer])) as client:
         with pytest.raises(CallFailedError) as caught:
-            await client.append(new_record())
+            await client.append(dataclasses.replace(new_record(), request_id=REQUEST_ID))
 
     assert caught.value.reason is reason
+    # It was handed over, so it may take effect: by this id the same call can be repeated.
+    assert caught.value.request_id == REQUEST_ID
 
 
 @pytest.mark.parametrize(

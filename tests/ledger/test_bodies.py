@@ -10,7 +10,7 @@ from caretree.ledger.values import (
     Role,
 )
 from caretree.model.errors import MalformedError
-from caretree.proto.ledger.v1 import body_pb2
+from caretree.proto.ledger.v1 import block_pb2, body_pb2, genesis_pb2, receipt_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -207,6 +207,11 @@ REFUSED: dict[str, tuple[Happening, Edit, str]] = {
         lambda m: m.keyring.ClearField("previous_key"),
         "keyring.previous_key",
     ),
+    "the key before once more": (
+        NEXT_KEYRING,
+        lambda m: setattr(m.keyring, "previous_key_id", m.keyring.key_id),
+        "keyring.key_id",
+    ),
     "sealed to nobody": (
         NEXT_KEYRING,
         lambda m: m.keyring.ClearField("sealed_keys"),
@@ -286,6 +291,43 @@ def test_a_field_out_of_bounds_is_refused_by_its_path(name: str) -> None:
         parse_body(edited(happening, edit))
 
     assert refused.value.field == field
+
+
+def test_no_other_field_that_is_parsed_strictly_is_packed() -> None:
+    packed = {
+        field.full_name
+        for file in (block_pb2, body_pb2, genesis_pb2, receipt_pb2)
+        for message in file.DESCRIPTOR.message_types_by_name.values()
+        for field in message.fields
+        if field.is_packed
+    }
+
+    assert packed == {"caretree.ledger.v1.Rule.roles"}
+
+
+def framed(content: bytes) -> bytes:
+    """The content behind its length, as in a field of a protobuf message."""
+    low, high = len(content) & 0x7F, len(content) >> 7
+    return (bytes((low | 0x80, high)) if high else bytes((low,))) + content
+
+
+@pytest.mark.parametrize("version", [b"\x88\x00\x01", b"\x08\x81\x00"])
+def test_a_role_written_unpacked_makes_no_room_for_a_stretched_number(version: bytes) -> None:
+    grant = replace(GRANT, rule=replace(GRANT.rule, roles=frozenset((Role.NURSE,))))
+    plain = encode_body(body_of(grant))
+    message = body_pb2.Body.FromString(plain).grant
+    rule, whole = message.rule.SerializeToString(), message.SerializeToString()
+
+    short_rule = rule.replace(b"\x0a\x01\x02", b"\x08\x02")
+    short = whole.replace(framed(rule), framed(short_rule))
+    respelt = version + plain.replace(framed(whole), framed(short)).removeprefix(b"\x08\x01")
+
+    assert parse_body(plain) == body_of(grant)
+    assert len(respelt) == len(plain)
+    assert body_pb2.Body.FromString(respelt) == body_pb2.Body.FromString(plain)
+    with pytest.raises(MalformedError) as refused:
+        parse_body(respelt)
+    assert refused.value.field == "grant.rule.roles"
 
 
 @given(st.binary(max_size=400))

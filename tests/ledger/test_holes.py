@@ -98,7 +98,12 @@ def serve(world: World, step: Step) -> HeldBlock:
 
 
 def replayed_with_holes(world: World) -> Replayed:
-    return replay(world, lambda step: serve(world, step))
+    """The chain applied anew by a peer that knows the same erasures."""
+    store, known = MemoryStore(), StorageBatch()
+    for key, mark in rows_of(world.store, Table.HOLE).items():
+        known.put(Table.HOLE, key, mark)
+    store.write(known, sync=False)
+    return replay(world, lambda step: serve(world, step), store=store)
 
 
 def test_a_lagging_peer_comes_to_the_same_head_through_the_holes() -> None:
@@ -177,6 +182,23 @@ def test_readings_that_rest_on_erased_records_keep_their_recorded_outcome() -> N
     assert isinstance(decided, Applied)
     assert decided.outcomes[0] is not Outcome.APPLIED
     assert decided.head.root != world.head.root
+
+
+def test_what_others_say_was_recorded_counts_for_nothing_where_nothing_was_erased() -> None:
+    world = World()
+    key = world.open_keyring(TOWN, PATIENT)
+    stranger = world.reading(reader(HOSPITAL), PATIENT, [])
+    world.run(TOWN, world.record(TOWN, PATIENT, key))
+    world.run(HOSPITAL, stranger)
+    last = world.steps[-1]
+    assert last.applied.outcomes == (Outcome.NOT_OPEN,)
+
+    again = replay(
+        world,
+        lambda step: replace(step.held, recorded_outcomes=(Outcome.APPLIED,)),
+    )
+
+    assert again.head == world.head
 
 
 def test_a_payload_alone_may_be_gone() -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
+import grpc
 import pytest
 from caretree.model.ids import Digest, PeerId, Term, TreeSize
 from caretree.node import consensus as consenting
@@ -15,7 +16,9 @@ from caretree.proto.peer.v1 import peer_pb2
 from caretree.raft.messages import Message, MessageType
 
 from tests.ledger.builders import HOSPITAL, founders
+from tests.node.bench import FixedClock
 
+Call: TypeAlias = "grpc.aio.StreamStreamCall[peer_pb2.DeliverRequest, peer_pb2.DeliverResponse]"
 OTHER = founders()[HOSPITAL].as_peer()
 
 
@@ -27,6 +30,28 @@ class Lost:
 
     def note(self, peer: PeerId) -> None:
         self.peers.append(peer)
+
+
+@dataclass(slots=True)
+class Clockwork:
+    """What a stream needs of its context."""
+
+    clock: FixedClock = field(default_factory=FixedClock)
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream to nobody, which breaks when told."""
+
+    written: int = 0
+    breaks: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def write(self, _request: peer_pb2.DeliverRequest) -> None:
+        self.written += 1
+
+    async def broken(self) -> None:
+        await self.breaks.wait()
+        raise asyncio.InvalidStateError
 
 
 def link() -> tuple[PeerLink, Lost]:
@@ -67,6 +92,25 @@ def test_a_broken_stream_forgets_what_waited() -> None:
     made.send(message())
     made._clear()
     assert (len(made._queue), made._queued_bytes) == (0, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_idles_for_long_grows_nothing_and_its_break_is_told() -> None:
+    made, _ = link()
+    made._context = cast("LinkContext", Clockwork())
+    stream = Stream()
+    ended = asyncio.ensure_future(stream.broken())
+    ended.add_done_callback(made._note_end)
+    writing = asyncio.create_task(made._write_all(cast("Call", stream), ended))
+    for _ in range(50):
+        made.send(message())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert stream.written == 50
+    assert len(ended._callbacks) == 1
+    stream.breaks.set()
+    with pytest.raises(asyncio.InvalidStateError):
+        await writing
 
 
 @pytest.mark.asyncio

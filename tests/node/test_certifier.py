@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from caretree.crypto.ed25519 import verify
@@ -10,8 +12,9 @@ from caretree.merkle.checkpoint import Checkpoint
 from caretree.merkle.lines import SignatureLine
 from caretree.merkle.note import parse_note
 from caretree.merkle.policy import verify_checkpoint
-from caretree.model.ids import Digest, MemberId, TreeSize
+from caretree.model.ids import Digest, LeafIndex, MemberId, TreeSize
 from caretree.node import certifier as certifying
+from caretree.node import desk as desks
 from caretree.node.certifier import Certified, Certifier, DivergenceError
 
 from tests.ledger.builders import HOSPITAL, OFFICE, TOWN, founder, founders
@@ -207,5 +210,15 @@ async def test_a_waiter_is_woken_by_the_first_size_that_covers_its_leaf() -> Non
     assert not above.done()
     above.cancel()
     await asyncio.gather(above, return_exceptions=True)
-    assert desk.certifier._waiters == []
+    assert desk.certifier._waiters == {}
     assert (await desk.certifier.wait(SIZE)).size == SIZE
+
+
+@pytest.mark.asyncio
+async def test_who_gives_up_waiting_for_a_certificate_leaves_nothing_behind() -> None:
+    certifier = Desk().certifier
+    desk = cast("desks.Desk", SimpleNamespace(certifier=certifier))
+    deadline = asyncio.get_running_loop().time() + desks.ANSWER_TIME_S + 0.02
+    await desks.Desk.certified(desk, LeafIndex(SIZE), deadline=deadline)
+    assert certifier._waiters == {}
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 from caretree.ledger.blocks import block_ref, encode_block_ref, with_openings
 from caretree.ledger.certificate import certification, sign_lines
-from caretree.ledger.holes import is_justified
+from caretree.ledger.holes import HOLE_MARK, is_justified
+from caretree.ledger.row_keys import entry_key
 from caretree.ledger.rows import encode_outcomes
 from caretree.ledger.values import Block, BlockRef, Opening, Outcome
 from caretree.merkle.checkpoint import Checkpoint
@@ -23,7 +24,9 @@ from caretree.node.peer_codec import encode_raft
 from caretree.node.pool import HeldBatch
 from caretree.node.transport import LostMessageError
 from caretree.proto.peer.v1 import peer_pb2
-from caretree.raft.messages import Entry, Message, MessageType
+from caretree.raft.messages import ConfState, Entry, Message, MessageType, SnapshotMeta
+from caretree.storage.keys import Table
+from caretree.storage.ports import Batch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +120,13 @@ class Door:
         with pytest.raises(LostMessageError) as caught:
             self.say(**message)
         return str(caught.value)
+
+    def mark_an_erasure_below(self, block: Block) -> None:
+        """Something was erased before this block, in an entry that is none of its own."""
+        ref = BlockRef(height=block.header.height, hash=Digest(bytes(32)))
+        batch = Batch()
+        batch.put(Table.HOLE, entry_key(ref, Place(0)), HOLE_MARK)
+        self.bench.store.write(batch, sync=True)
 
     def block(self, *, ahead_ms: int = 0) -> Block:
         batch = self.world.batch(TOWN, self.world.denial(TOWN, PATIENT))
@@ -220,10 +230,31 @@ def test_a_hole_is_held_neither_without_a_mark_nor_below_no_certified_size() -> 
     block = door.block()
     outcomes = encode_outcomes((Outcome.APPLIED,))
     assert "missing" in door.say_lost(block=carried(holed(block)))
+    assert "erased" in door.say_lost(block=carried(holed(block), outcomes=outcomes))
+    door.mark_an_erasure_below(block)
     assert "not certified" in door.say_lost(block=carried(holed(block), outcomes=outcomes))
     door.say(signatures=signed(TreeSize(9), b"r" * 32, TOWN, HOSPITAL))
     assert door.certifier.largest_size == 9
     assert "missing" in door.say_lost(block=carried(holed(block), outcomes=outcomes))
+
+
+def test_outcomes_that_a_leader_makes_up_are_not_taken_while_nothing_was_erased() -> None:
+    door = Door()
+    block = door.block()
+    door.say(signatures=signed(TreeSize(9), b"r" * 32, TOWN, HOSPITAL))
+    outcomes = encode_outcomes((Outcome.NOT_PERMITTED,))
+    assert "erased" in door.say_lost(block=carried(block, outcomes=outcomes))
+    door.say(block=carried(block))
+
+
+def test_a_snapshot_ends_the_stream_and_never_reaches_the_core() -> None:
+    door = Door()
+    snapshot = SnapshotMeta(
+        index=LogIndex(9), term=Term(1), conf_state=ConfState(voters=(LEADER, OWN)), data=b""
+    )
+    message = replace(append_of(()), type=MessageType.SNAP, snapshot=snapshot)
+    assert "snapshot" in door.say_lost(raft=encode_raft(message))
+    assert door.taken.messages == []
 
 
 def signed(size: TreeSize, root: bytes, *members: str) -> peer_pb2.Signatures:

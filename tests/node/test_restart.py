@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from caretree.model.ids import LogIndex, PeerId, Term, TreeSize
 from caretree.node.calls import AppendAnswer, EntryStatus
-from caretree.node.startup import SignedRootError
+from caretree.node.startup import SignedRootError, recover
 from caretree.storage.errors import StorageLostError
 from caretree.storage.keys import Table
 from caretree.storage.ports import Batch
@@ -193,6 +193,29 @@ async def test_whatever_was_shown_and_is_not_found_refuses_the_start(tmp_path: P
         write_mark(office, mark)
         await office.start()
         await level(seats.values())
+
+
+async def test_what_a_crash_left_beyond_the_watermark_is_marked_before_it_is_shown(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as seats:
+        office = seats[OFFICE]
+        await add(seats[TOWN], "S7b")
+        await level(seats.values())
+        await office.kill()
+        mark = read_mark(office)
+        behind = replace(
+            mark,
+            last_index=LogIndex(mark.last_index - 1),
+            last_hash=flipped(mark.last_hash),
+            term=Term(mark.term - 1),
+            vote=None,
+        )
+        write_mark(office, behind)
+        disk = open_disk(office.directory)
+        recover(disk, office.genesis)
+        disk.close()
+        assert read_mark(office) == mark
 
 
 async def test_an_entry_whose_signatures_were_cut_off_is_certified_by_the_next_start_alone(

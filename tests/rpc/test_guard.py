@@ -13,9 +13,14 @@ from tests.rpc.serving import DOCTOR, PRINCIPALS, trusted
 STATUS = "/caretree.api.v1.OperationService/GetStatus"
 
 
-def _guard() -> Guard:
-    genesis = trusted().consortium.genesis
-    return Guard(genesis=genesis, member=TOWN, principals=PRINCIPALS, now=lambda: datetime.now(UTC))
+def _guard(*, stopping: bool = False) -> Guard:
+    return Guard(
+        genesis=trusted().consortium.genesis,
+        member=TOWN,
+        principals=PRINCIPALS,
+        now=lambda: datetime.now(UTC),
+        stopping=lambda: stopping,
+    )
 
 
 def _admit(guard: Guard, pair: KeyPair, *, tls: bytes = b"TLSv1.3", method: str = STATUS) -> str:
@@ -57,3 +62,14 @@ def test_a_call_is_answered_a_little_before_its_client_gives_up() -> None:
     assert answer_by(100.0, 0.1, longest_s=60.0) == pytest.approx(100.09)
     assert answer_by(100.0, 600.0, longest_s=60.0) == pytest.approx(159.95)
     assert answer_by(100.0, None, longest_s=60.0) == pytest.approx(159.95)
+
+
+def test_a_peer_that_stops_takes_no_more_calls_but_tells_its_health() -> None:
+    guard = _guard(stopping=True)
+    pair = trusted().authorities[TOWN].issue_principal(DOCTOR)
+
+    with pytest.raises(CallError) as caught:
+        _admit(guard, pair)
+
+    assert caught.value.reason is Reason.STARTING
+    assert _admit(guard, pair, method="/grpc.health.v1.Health/Check") == DOCTOR

@@ -111,7 +111,9 @@ def _real_guard() -> Guard:
         raise AssertionError
 
     genesis = trusted().consortium.genesis
-    return Guard(genesis=genesis, member=TOWN, principals=PRINCIPALS, now=now)
+    return Guard(
+        genesis=genesis, member=TOWN, principals=PRINCIPALS, now=now, stopping=lambda: False
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

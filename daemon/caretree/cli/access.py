@@ -188,12 +188,12 @@ def _until(days: int, until: str | None) -> TimeMs:
     if until is None:
         return TimeMs(time.time_ns() // 1_000_000 + days * _MS_PER_DAY)
     try:
-        day = datetime.fromisoformat(until).replace(tzinfo=UTC)
-    except ValueError as error:
+        end = datetime.fromisoformat(until).replace(tzinfo=UTC) + timedelta(days=1)
+    except (ValueError, OverflowError) as error:
         raise CommandError(
             "--until: expected a day", next_step="Write it like 2026-12-31."
         ) from error
-    return TimeMs(int((day + timedelta(days=1)).timestamp() * 1000))
+    return TimeMs(int(end.timestamp() * 1000))
 
 
 def _granted_as_json(given: Granted) -> dict[str, JsonValue]:

@@ -23,7 +23,7 @@ from caretree.cli.home import Home, peer_keys_of
 from caretree.config.errors import ConfigError
 from caretree.config.exit_status import ExitStatus
 from caretree.config.parse import keystore_key_path, load_config
-from caretree.config.values import Config
+from caretree.config.values import Config, LogLevel
 from caretree.crypto.custody import SystemCustody
 from caretree.crypto.keystore import Keystore, decode_keystore
 from caretree.crypto.locked import RawKey
@@ -36,8 +36,8 @@ from caretree.node.peer import Peer
 from caretree.node.upkeep import keep_measuring
 from caretree.rpc.server import build_server
 from caretree.storage.directory import DataDirectory
-from caretree.storage.files import read_secret_file
-from caretree.storage.leveldb import LevelDbStore
+from caretree.storage.files import read_file, read_secret_file, require_free_bytes
+from caretree.storage.leveldb import WRITE_BUFFER_BYTES, LevelDbStore
 from caretree.storage.row_cipher import RowCipher
 from caretree.storage.watermark import WatermarkFile
 from caretree.telemetry.health import Health
@@ -48,6 +48,16 @@ from caretree.telemetry.writer import LineWriter
 
 DRAIN_S: Final = 5.0
 LAST_LINES_S: Final = 2.0
+# LevelDB may write its log anew as a table, and begins another log, before the first row goes in.
+START_BYTES: Final = 2 * WRITE_BUFFER_BYTES
+
+
+class FaultError(CaretreeError):
+    """The daemon ended by a mistake of its own. Carries what kind of exception it was."""
+
+    def __init__(self, error: Exception) -> None:
+        self.kind = type(error).__qualname__
+        super().__init__(f"ended by a fault of its own ({self.kind}); the line before says where")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,9 @@ def serve(arguments: Sequence[str]) -> int:
         return _last_line(writer, error, ExitStatus.FATAL)
     except (CaretreeError, OSError) as error:
         return _last_line(writer, error, ExitStatus.FAILED)
+    except Exception as error:  # noqa: BLE001 (its text may quote a patient: Python must not show it)
+        build_logger(writer.write, level=LogLevel.ERROR.value).exception("a fault of the daemon")
+        return _last_line(writer, FaultError(error), ExitStatus.FAILED)
 
 
 def _parse(arguments: Sequence[str]) -> Path:
@@ -167,7 +180,11 @@ def _prepare(path: Path, config: Config, metrics: Metrics, log: Logger) -> Daemo
 def _read_keystore(path: Path, config: Config) -> Keystore:
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     key_path = keystore_key_path(config, path=path, credentials=credentials)
-    key, encoded = read_secret_file(key_path), read_secret_file(config.peer.keystore)
+    # systemd opens a credential to the service's user alone, by an access list where the file
+    # system has them: that shows as rights of the group.
+    handed_in = config.peer.keystore_key is None
+    key = read_file(key_path) if handed_in else read_secret_file(key_path)
+    encoded = read_secret_file(config.peer.keystore)
     if key is None or encoded is None:
         missing = key_path if key is None else config.peer.keystore
         raise CommandError(
@@ -274,6 +291,7 @@ async def _http(daemon: Daemon, peer: Peer, address: str) -> AsyncIterator[None]
 
 def _open_disk(daemon: Daemon) -> Disk:
     directory = DataDirectory.open(daemon.config.peer.data_directory)
+    require_free_bytes(daemon.config.peer.data_directory, needed=START_BYTES)
     cipher = RowCipher(daemon.keystore.storage_key, random=SystemCustody())
     watermark = WatermarkFile.open(directory.watermark_path)
     if watermark.damaged_pages:

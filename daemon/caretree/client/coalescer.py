@@ -202,6 +202,9 @@ def _fail(items: Iterable[_Item], failure: CallFailedError) -> None:
 
 
 def _failure_of(item: _Item, failure: CallFailedError) -> CallFailedError:
+    if failure.reason is Reason.INTERNAL and item.sent:
+        # The fault may be another record's on the same stream, and this one may take effect.
+        return failure.again(request_id=_request_id(item.request))
     if failure.reason is not None or failure.code not in _BROKEN:
         return failure.again()
     if item.sent:

@@ -57,15 +57,15 @@ class CallFailedError(CaretreeError):
         self.retry_after_ms = retry_after_ms
         self.request_id = request_id
 
-    def again(self) -> "CallFailedError":
-        """Another error that says the same."""
+    def again(self, *, request_id: RequestId | None = None) -> "CallFailedError":
+        """Another error that says the same; with a request id where the outcome is unknown too."""
         return CallFailedError(
             self.message,
             code=self.code,
             reason=self.reason,
             violations=self.violations,
             retry_after_ms=self.retry_after_ms,
-            request_id=self.request_id,
+            request_id=request_id or self.request_id,
         )
 
 

@@ -5,8 +5,9 @@ In: the stored state, the head, the block as held, the rules. Out: rows to be wr
 and the new head; or the reason why the block is void and changes nothing.
 
 1. Is the block void? (`void_reason`)
-2. Each entry in order: its outcome, by what stands before it in the chain and in the block; an
-   applied one takes the next leaf index and its effect.
+2. Each entry in order: its outcome, by what stands before it in the chain and in the block (or as
+   it was recorded, from the first erasure up); an applied one takes the next leaf index and its
+   effect.
 3. The leaves of the applied entries and the seal extend the tree.
 4. Rows of the block, the tiles and the head join those of the effects.
 """
@@ -19,6 +20,7 @@ from caretree.ledger.decide import Scene, decide
 from caretree.ledger.effects import take_effect
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import hold_genesis
+from caretree.ledger.holes import needs_recorded_outcomes
 from caretree.ledger.overlay import Overlay
 from caretree.ledger.row_keys import HEAD_KEY, height_key, leaves_key, tile_key, trail_key
 from caretree.ledger.rows import (
@@ -133,9 +135,10 @@ def _take_entries(
     outcomes: list[Outcome] = []
     positions: list[Position | None] = []
     next_leaf = first_leaf
+    recorded = _recorded(scene, held)
     for entry in held.entries:
         member = _member_of(scene.rules, entry)
-        outcome = _outcome(scene, member, held, entry)
+        outcome = decide(scene, member, entry.body) if recorded is None else recorded[entry.place]
         outcomes.append(outcome)
         if outcome is not Outcome.APPLIED:
             positions.append(None)
@@ -148,11 +151,16 @@ def _take_entries(
     return tuple(outcomes), tuple(positions)
 
 
-def _outcome(scene: Scene, member: MemberId, held: HeldBlock, entry: HeldEntry) -> Outcome:
-    """The entry's outcome: as recorded where something was erased, else decided here."""
-    if held.recorded_outcomes is not None:
-        return held.recorded_outcomes[entry.place]
-    return decide(scene, member, entry.body)
+def _recorded(scene: Scene, held: HeldBlock) -> tuple[Outcome, ...] | None:
+    """The outcomes to take as recorded; None where all are decided here.
+
+    They come from whoever sent the block. Where nothing was erased their word counts for nothing,
+    or a leader that lies could have entries take effect that no rule allows (INV-8).
+    """
+    recorded = held.recorded_outcomes
+    if recorded is None or not needs_recorded_outcomes(scene.rows, scene.height):
+        return None
+    return recorded
 
 
 def _member_of(rules: Genesis, entry: HeldEntry) -> MemberId:

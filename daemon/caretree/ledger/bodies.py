@@ -27,7 +27,13 @@ from caretree.ledger.values import (
     Revoke,
     Rule,
 )
-from caretree.ledger.wire import check_at_most, check_format, check_length, parse_strict
+from caretree.ledger.wire import (
+    check_at_most,
+    check_format,
+    check_length,
+    check_packed,
+    parse_strict,
+)
 from caretree.model.errors import MalformedError
 from caretree.model.ids import Digest, RequestId
 from caretree.model.limits import BODY_BYTES_MAX
@@ -35,6 +41,13 @@ from caretree.proto.ledger.v1 import body_pb2
 
 REQUEST_ID_BYTES: Final = 16
 REQUEST_DIGEST_BYTES: Final = 32
+
+# Rule.roles is the one packed field of all bodies.
+_RULE_PATH: Final = (
+    body_pb2.Body.GRANT_FIELD_NUMBER,
+    body_pb2.Grant.RULE_FIELD_NUMBER,
+)
+_ROLES_NUMBER: Final = body_pb2.Rule.ROLES_FIELD_NUMBER
 
 
 def kind_of(happening: Happening) -> EntryKind:
@@ -84,6 +97,8 @@ def parse_body(encoded: bytes) -> Body:
     check_at_most(len(encoded), BODY_BYTES_MAX, field="body", unit="bytes")
     message = parse_strict(body_pb2.Body, encoded, field="body")
     check_format(message.version, message.suite, field="body")
+    if message.HasField("grant"):
+        check_packed(encoded, path=_RULE_PATH, number=_ROLES_NUMBER, field="grant.rule.roles")
     request_id = check_length(message.request_id, REQUEST_ID_BYTES, field="request_id")
     digest = check_length(message.request_digest, REQUEST_DIGEST_BYTES, field="request_digest")
     return Body(

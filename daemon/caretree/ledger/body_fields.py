@@ -114,7 +114,7 @@ def parse_record(message: body_pb2.Record) -> Record:
 
 
 def parse_keyring(message: body_pb2.Keyring) -> Keyring:
-    """A keyring epoch that was opened; the first has no key before it, every other has.
+    """A keyring epoch that was opened; the first has no key before it, every other another one.
 
     Raises:
         MalformedError: naming the field.
@@ -127,6 +127,9 @@ def parse_keyring(message: body_pb2.Keyring) -> Keyring:
     check_length(
         message.previous_key, 0 if first else CHAINED_KEY_BYTES, field="keyring.previous_key"
     )
+    if message.key_id == message.previous_key_id:
+        # Who lost a grant holds the key before; under it nothing may be written any more (INV-25).
+        raise MalformedError("keyring.key_id", "expected another key than the one before")
     return Keyring(
         patient=_patient(message.patient, path="keyring.patient"),
         custodian=_member(message.custodian, field="keyring.custodian"),

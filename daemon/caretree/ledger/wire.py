@@ -5,10 +5,14 @@ order of fields does not matter, but whoever sends may hide nothing in them: unk
 given twice, defaults written out and stretched numbers are all refused. Each of these makes the
 bytes longer than the fields need, so one comparison of lengths finds them all. That length follows
 from the wire format alone, hence every release of the library decides the same.
+
+One spelling is shorter than that length: a single number of a packed field, written unpacked. The
+byte that it saves could hide a stretched tag, which releases need not judge alike, so whoever
+parses a message with a packed field asks `check_packed` too.
 """
 
 import re
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -20,6 +24,13 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
+
+# Protobuf's wire format: a tag is the field's number and three bits of wire type.
+_WIRE_TYPE_BITS: Final = 3
+_WIRE_TYPE_MASK: Final = 7
+_LENGTH_DELIMITED: Final = 2
+_MORE_BYTES: Final = 0x80
+_VARINT_BYTES_MAX: Final = 10
 
 
 def parse_strict(kind: type[MessageT], encoded: bytes, *, field: str) -> MessageT:
@@ -36,6 +47,19 @@ def parse_strict(kind: type[MessageT], encoded: bytes, *, field: str) -> Message
     if message.ByteSize() != len(encoded):
         raise MalformedError(field, "expected no unknown, repeated or redundant fields")
     return message
+
+
+def check_packed(encoded: bytes, *, path: Sequence[int], number: int, field: str) -> None:
+    """Return when field `number` of the message at `path` is absent or one length-delimited field.
+
+    On the way there every tag and number is as short as can be, and every field stands once.
+    Requires a message that `parse_strict` took.
+
+    Raises:
+        MalformedError: otherwise; names `field`.
+    """
+    for step in (*path, number):
+        encoded = _delimited(encoded, step, field=field)
 
 
 def check_format(version: int, suite: int, *, field: str) -> None:
@@ -110,3 +134,31 @@ def check_visible(text: str, *, length_max: int, field: str) -> str:
     if len(text) > length_max or _VISIBLE.fullmatch(text) is None:
         raise MalformedError(field, f"expected 1 to {length_max} visible ASCII characters")
     return text
+
+
+def _delimited(encoded: bytes, number: int, *, field: str) -> bytes:
+    """What the length-delimited field holds; nothing when it is absent."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(encoded):
+        tag, at = _varint(encoded, at, field=field)
+        value, start = _varint(encoded, at, field=field)
+        at = start + value if tag & _WIRE_TYPE_MASK == _LENGTH_DELIMITED else start
+        if tag >> _WIRE_TYPE_BITS == number:
+            found.append(encoded[start:at])
+            if tag & _WIRE_TYPE_MASK != _LENGTH_DELIMITED or len(found) > 1:
+                raise MalformedError(field, "expected one packed field")
+    return found[0] if found else b""
+
+
+def _varint(encoded: bytes, at: int, *, field: str) -> tuple[int, int]:
+    """The number at this offset, and the offset behind it."""
+    number = shift = 0
+    for end in range(at, min(at + _VARINT_BYTES_MAX, len(encoded))):
+        number |= (encoded[end] & 0x7F) << shift
+        shift += 7
+        if encoded[end] < _MORE_BYTES:
+            if encoded[end] == 0 and end > at:
+                break
+            return number, end + 1
+    raise MalformedError(field, "expected numbers as short as can be before it")

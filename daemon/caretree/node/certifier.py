@@ -75,7 +75,7 @@ class Certifier:
         self._newest = newest
         self._largest = 0 if newest is None else newest.size
         self._applied = 0
-        self._waiters: list[tuple[int, asyncio.Future[Certified]]] = []
+        self._waiters: dict[asyncio.Future[Certified], int] = {}
         self._signed_sizes: dict[MemberId, int] = {}
 
     @property
@@ -142,11 +142,11 @@ class Certifier:
         if self._newest is not None and self._newest.size >= size:
             return self._newest
         waiter: asyncio.Future[Certified] = asyncio.get_running_loop().create_future()
-        self._waiters.append((size, waiter))
+        self._waiters[waiter] = size
         try:
             return await waiter
         finally:
-            self._waiters = [each for each in self._waiters if each[1] is not waiter]
+            del self._waiters[waiter]
 
     def _keep(self, certificate: Certificate) -> None:
         checkpoint = certificate.checkpoint
@@ -183,6 +183,6 @@ class Certifier:
         self._metrics.cosignatures(
             held=self.members_signed(checkpoint.size), quorum=self._rule.quorum
         )
-        for size, waiter in self._waiters:
+        for waiter, size in self._waiters.items():
             if size <= checkpoint.size and not waiter.done():
                 waiter.set_result(self._newest)

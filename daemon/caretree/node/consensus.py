@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from caretree.ledger.blocks import encode_block_ref, parse_block_ref
+from caretree.ledger.blocks import block_ref, encode_block_ref, parse_block_ref
 from caretree.ledger.stored_blocks import has_block, store_block
 from caretree.ledger.values import HeldBlock
 from caretree.model.errors import RejectedError
@@ -293,9 +293,13 @@ class Consensus:
         parts = self._parts
         batch = Batch()
         for held in blocks:
-            if held is not None:
+            if held is None:
+                continue
+            # What is in the store stays as it is: neither hash nor leaf covers a wrapped key, and a
+            # later claim of the same block must not replace one (ARCHITECTURE section 7).
+            if not has_block(parts.disk.store, block_ref(held.block)):
                 store_block(batch, held)
-                stage_outcomes(batch, held)
+            stage_outcomes(batch, held)
         parts.log.stage(batch, entries)
         if state is not None:
             parts.log.stage_hard_state(batch, state)

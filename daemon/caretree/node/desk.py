@@ -15,11 +15,10 @@ from caretree.ledger.key_paths import EpochKey
 from caretree.ledger.stored_blocks import StoredBlocks
 from caretree.ledger.values import Actor, Patient, Position
 from caretree.model.ids import Digest, LeafIndex, RequestId, TimeMs
-from caretree.model.reasons import CallError, Reason
+from caretree.model.reasons import CallError
 from caretree.node.author import Author, Fate
 from caretree.node.calls import EntryAnswer, EntryStatus
 from caretree.node.certifier import Certifier
-from caretree.node.deadlines import until
 from caretree.node.keyrings import Keyrings
 from caretree.node.proofs import Proofs
 from caretree.storage.ports import Reads
@@ -96,10 +95,11 @@ class Desk:
         """Return when the leaf is certified, or when there is no more time to wait for it."""
         # The block's seal follows its entries, so a larger size covers it too: any checkpoint is at
         # a block's end.
-        waited = self.certifier.wait(leaf_index + 1)
         try:
-            await until(deadline - ANSWER_TIME_S, waited, late=Reason.NOT_CERTIFIED)
-        except CallError:
+            # Who gives up waits no longer: certificates may be missing for days.
+            async with asyncio.timeout_at(deadline - ANSWER_TIME_S):
+                await self.certifier.wait(leaf_index + 1)
+        except TimeoutError:
             return
 
     def entry_answer(self, position: Position, *, receipt: bool) -> EntryAnswer:

@@ -13,6 +13,7 @@ from caretree.ledger.batches import parse_batch
 from caretree.ledger.blocks import parse_block, parse_block_ref
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import NotHeldError, hold_block
+from caretree.ledger.holes import needs_recorded_outcomes
 from caretree.ledger.rows import parse_outcomes
 from caretree.ledger.stored_blocks import has_block
 from caretree.ledger.values import BlockRef, Head, HeldBlock, Outcome
@@ -113,6 +114,9 @@ class Inbound:
         message = decode_raft(encoded, sender=sender)
         if self._shunned.get(sender) == message.term:
             return
+        if message.type is MessageType.SNAP:
+            # Every peer keeps its whole log, so no correct one sends a snapshot.
+            raise LostMessageError("a snapshot, which nobody needs")
         if message.type is MessageType.APP and not self._fits(message):
             return
         await self._parts.consensus.take(message)
@@ -147,7 +151,7 @@ class Inbound:
     def _hold(self, encoded: peer_pb2.BlockBytes) -> HeldBlock:
         parts = self._parts
         block = parse_block(encoded.block)
-        outcomes = self._recorded_outcomes(encoded.outcomes)
+        outcomes = self._recorded_outcomes(encoded.outcomes, block.header.height)
         ref = BlockRef(height=block.header.height, hash=block.hash)
 
         def allowed(height: Height, place: Place) -> bool:
@@ -155,10 +159,15 @@ class Inbound:
 
         return hold_block(block, parts.genesis, recorded_outcomes=outcomes, holes_allowed=allowed)
 
-    def _recorded_outcomes(self, encoded: bytes) -> tuple[Outcome, ...] | None:
-        """The outcomes that a peer recorded: taken only for what a certified root will judge."""
+    def _recorded_outcomes(self, encoded: bytes, height: Height) -> tuple[Outcome, ...] | None:
+        """The outcomes that a peer recorded, where validity cannot be decided anew here.
+
+        They are taken only for what a certified root will judge.
+        """
         if not encoded:
             return None
+        if not needs_recorded_outcomes(self._parts.store, height):
+            raise NotHeldError("recorded outcomes for a block before anything was erased")
         if self._parts.certifier.largest_size <= self._parts.head().tree_size:
             raise NotHeldError("recorded outcomes for a block that is not certified")
         return parse_outcomes(encoded)

@@ -1,6 +1,7 @@
 """How a peer comes back: the one path, after a clean stop as after a power cut.
 
-1. The log must hold all that the watermark says was shown, or the storage is lost.
+1. The log must hold all that the watermark says was shown, or the storage is lost. A crash between
+   the two writes leaves a log beyond it: the watermark is raised before any of that is shown.
 2. The chain of headers and the tree's frontier are checked in full.
 3. What was signed was committed; rows up to there are applied again if a power cut took them, and
    must give the signed root.
@@ -15,7 +16,7 @@ from caretree.ledger.tree import TreeReader, load_edge
 from caretree.model.errors import FatalError
 from caretree.model.ids import LogIndex
 from caretree.node.applier import Applier
-from caretree.node.disk import Disk
+from caretree.node.disk import Disk, watermark_of_log
 from caretree.node.raft_log import StoredLog
 from caretree.node.stage import BlockStage
 from caretree.raft.messages import NO_PEER
@@ -58,6 +59,9 @@ def recover(disk: Disk, genesis: Genesis) -> Recovered:
     state = log.hard_state()
     vote = state.vote if state.vote != NO_PEER else None
     check_vote_against(mark, term=state.term, vote=vote)
+    raised = watermark_of_log(mark, state, (last_term, last_index, last_hash))
+    if raised != mark:
+        disk.watermark.write(raised)
     head = check_chain(disk.store, genesis)
     stage = BlockStage()
     applier = Applier(

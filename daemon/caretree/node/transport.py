@@ -141,6 +141,7 @@ class PeerLink:
             self.opened(peer.peer)
             # A read that ends tells of a broken stream even while there is nothing to write.
             ended = asyncio.ensure_future(_read_to_end(call))
+            ended.add_done_callback(self._note_end)
             try:
                 await self._write_all(call, ended)
             finally:
@@ -156,7 +157,7 @@ class PeerLink:
         while not ended.done():
             if not self._queue:
                 self._filled.clear()
-                await self._filled_or(ended)
+                await self._filled.wait()  # its end sets it too
                 continue
             request, refs = self._queue.popleft()
             self._queued_bytes -= request.ByteSize()
@@ -169,10 +170,13 @@ class PeerLink:
                         sent.popitem(last=False)
             request.clock_ms = self._context.clock.now_ms()
             await call.write(request)
+        if not ended.cancelled():
+            ended.result()  # raises what broke the stream
 
-    async def _filled_or(self, ended: "asyncio.Task[None]") -> None:
-        ended.add_done_callback(lambda _: self._filled.set())
-        await self._filled.wait()
+    def _note_end(self, ended: "asyncio.Task[None]") -> None:
+        if not ended.cancelled():
+            ended.exception()  # seen here, also when a write has failed before
+        self._filled.set()
 
     def _greeting(self) -> peer_pb2.DeliverRequest:
         context = self._context

@@ -75,11 +75,13 @@ class Guard:
         member: MemberId,
         principals: Iterable[Principal],
         now: Callable[[], datetime],
+        stopping: Callable[[], bool],
     ) -> None:
         self._genesis = genesis
         self._member = member
         self._principals = {principal.name: principal for principal in principals}
         self._now = now
+        self._stopping = stopping
         self._known: OrderedDict[tuple[bytes, bytes], _Known] = OrderedDict()
         self._calls: Counter[str] = Counter()
 
@@ -98,6 +100,9 @@ class Guard:
             raise CallError(Reason.ROLE_NOT_PERMITTED)
         if remaining_s is None and permission.deadline:
             raise CallError(Reason.NO_DEADLINE)
+        # Calls with a deadline are our own; those of others' protocols tell that the peer stops.
+        if permission.deadline and self._stopping():
+            raise CallError(Reason.STARTING)
         if self._calls[principal.name] >= CALLS_PER_PRINCIPAL_MAX:
             raise CallError(Reason.OVERLOADED, retry_after_ms=BUSY_RETRY_MS)
         caller = Caller(

@@ -31,7 +31,7 @@ from caretree.rpc.page_tokens import PageTokens
 from caretree.rpc.ports import CallRecorder, Peer
 from caretree.rpc.proofs import ProofService
 from caretree.rpc.records import RecordService
-from caretree.telemetry.health import Health
+from caretree.telemetry.health import Health, HealthState
 from caretree.telemetry.logs import Logger
 
 # What a batch's own fields add to its records; also what lets a batch one byte too large arrive, so
@@ -98,6 +98,7 @@ def build_server(
         member=config.peer.member,
         principals=config.principals,
         now=now,
+        stopping=lambda: health.report.state is HealthState.STOPPING,
     )
     server = grpc.aio.server(
         interceptors=[EdgeInterceptor(guard, metrics, log)],

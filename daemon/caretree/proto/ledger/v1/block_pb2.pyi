@@ -149,9 +149,14 @@ class Payload(_message.Message):
     SEALED_CONTENT_FIELD_NUMBER: _builtins.int
     WRAPPED_KEY_FIELD_NUMBER: _builtins.int
     sealed_content: _builtins.bytes
-    """u8 version, u8 suite, 12 bytes nonce, AES-256-GCM ciphertext and tag of the padded content."""
+    """u8 version, u8 suite, 12 bytes nonce, AES-256-GCM ciphertext and tag of the padded content: its length as u32, the
+    content, and zeros up to the Padme length of both. Additional data lp("caretree/v1/record", origin, custodian,
+    record id).
+    """
     wrapped_key: _builtins.bytes
-    """u8 version, u8 suite, 12 bytes nonce, AES-256-GCM ciphertext and tag of the record key under the epoch key."""
+    """u8 version, u8 suite, 12 bytes nonce, AES-256-GCM ciphertext and tag of the record key under the epoch key.
+    Additional data lp("caretree/v1/record", origin, custodian, record id, key id).
+    """
     def __init__(
         self,
         *,

@@ -3,6 +3,9 @@
 isort:skip_file
 What happened: the body of an entry. A body is serialised once, by its author peer; from then on its bytes are
 carried, hashed and stored unchanged, and erased on their own. The leaf commits to them (see block.proto).
+
+lp(...) is as in block.proto: each part behind its length as u32. Texts are in UTF-8. An envelope is u8 version = 1,
+u8 suite = 1, 12 random bytes of nonce, AES-256-GCM ciphertext, 16 bytes of tag.
 """
 
 from collections import abc as _abc
@@ -244,7 +247,7 @@ class Patient(_message.Message):
     pseudonym_epoch: _builtins.int
     """Which pseudonym key."""
     pseudonym: _builtins.bytes
-    """32 bytes: HMAC-SHA256 under that key over the length-prefixed pair (identifier system, normalised value)."""
+    """32 bytes: HMAC-SHA256 under that key over lp(identifier system, normalised value)."""
     def __init__(
         self,
         *,
@@ -285,9 +288,11 @@ class Record(_message.Message):
     key_id: _builtins.bytes
     """32 bytes: the id of that epoch's key."""
     ciphertext_sha256: _builtins.bytes
-    """SHA-256 of the sealed content alone."""
+    """SHA-256 of the payload's sealed_content alone."""
     content_commitment: _builtins.bytes
-    """HMAC-SHA256(HKDF-SHA256(record key, "content"), content): fixes one content, which AES-GCM alone does not."""
+    """HMAC-SHA256(HKDF-SHA256(record key, no salt, info "caretree/v1/content"), content), the content without padding:
+    fixes one content, which AES-GCM alone does not.
+    """
     media_type: _builtins.str
     """What the content is, for example application/fhir+json."""
     document_id: _builtins.bytes
@@ -369,11 +374,14 @@ class Keyring(_message.Message):
     epoch: _builtins.int
     """From 1, each one more than the one before."""
     key_id: _builtins.bytes
-    """32 bytes: SHA-256 over the length-prefixed label and key."""
+    """32 bytes: SHA-256(lp("caretree/v1/key-id", key)). Never that of the epoch before."""
     previous_key_id: _builtins.bytes
     """The id of the key before; empty in epoch 1."""
     previous_key: _builtins.bytes
-    """The key before, encrypted under the new one; empty in epoch 1. So one key opens all that went before."""
+    """An envelope of the key before under the new one, 62 bytes; empty in epoch 1. Its additional data is
+    lp("caretree/v1/keyring-chain", origin, custodian, pseudonym, key id, previous key id). So one key opens all that
+    went before.
+    """
     @_builtins.property
     def patient(self) -> Global___Patient:
         """Whose keyring."""
@@ -403,7 +411,9 @@ Global___Keyring: _TypeAlias = Keyring  # noqa: Y015
 
 @_typing.final
 class SealedKey(_message.Message):
-    """A keyring epoch's key sealed to a member by HPKE (empty AAD, the context in `info`)."""
+    """A keyring epoch's key sealed to a member by HPKE: mode base, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM,
+    empty AAD, info = lp("caretree/v1/keyring-seal", origin, custodian, pseudonym, key id, member).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -442,7 +452,7 @@ class Grant(_message.Message):
     SEALED_KEY_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.bytes
-    """16 bytes, unique."""
+    """16 bytes, unique among the grants of the patient."""
     custodian: _builtins.str
     """The custodian that opens; the author's member."""
     grantee: _builtins.str
@@ -497,7 +507,7 @@ class Rule(_message.Message):
     """POSIX milliseconds by block time; the grant is dead from then on."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
-        """Any person acting in one of these roles."""
+        """Any person acting in one of these roles; packed, each role once."""
 
     @_builtins.property
     def principals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

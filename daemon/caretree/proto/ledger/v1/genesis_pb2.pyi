@@ -3,7 +3,7 @@
 isort:skip_file
 How a consortium begins. The genesis hash is SHA-256(lp("caretree/v1/genesis", genesis bytes)); the origin is the
 consortium's name, "/" and the hash's first 8 hex digits. Each founder's member key signs
-lp("caretree/v1/founder", genesis hash, member).
+lp("caretree/v1/founder", genesis hash, member). lp(...) is as in block.proto.
 """
 
 from collections import abc as _abc
@@ -203,7 +203,9 @@ class Member(_message.Message):
     ca_certificate: _builtins.bytes
     """The member's certificate authority, a DER certificate."""
     sealed_pseudonym_key: _builtins.bytes
-    """The pseudonym key sealed to the sealing key (82 bytes, as SealedKey)."""
+    """The pseudonym key sealed to the sealing key, 82 bytes, as in SealedKey but with the info
+    lp("caretree/v1/pseudonym-key-seal", consortium, u32 pseudonym epoch, member).
+    """
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Peer]:
         """The member's peers."""
@@ -229,7 +231,9 @@ Global___Member: _TypeAlias = Member  # noqa: Y015
 
 @_typing.final
 class Peer(_message.Message):
-    """A peer and its keys. Its id is derived from the three keys."""
+    """A peer and its keys. Its id is the first 8 bytes of
+    SHA-256(lp("caretree/v1/peer-id", batch key, log key, co-signer key)), and never 0.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
