@@ -175,14 +175,27 @@ async def test_batches_of_a_void_block_are_handed_over_again(desk: Desk) -> None
     assert fate.result().outcome is Outcome.APPLIED
 
 
-async def test_a_refused_batch_is_handed_over_again_at_the_next_sweep(desk: Desk) -> None:
+async def test_a_refused_batch_is_handed_over_again_after_the_delay_and_not_sooner(
+    desk: Desk,
+) -> None:
     desk.lead()
     await desk.submit()
-    desk.author.refused(desk.given[0][1].signature)
-    desk.author.refused(b"of no batch here")
+    desk.author.refused(desk.given[0][1].signature, retry_after_ms=500)
+    desk.author.refused(b"of no batch here", retry_after_ms=500)
+    await desk.submit()
+    desk.pass_time(0.4)
     await desk.turn()
-    assert len(desk.given) == 1
+    assert [batch for _, batch in desk.given].count(desk.given[0][1]) == 1
     desk.pass_time(0.1)
+    await desk.turn()
+    assert [batch for _, batch in desk.given].count(desk.given[0][1]) == 2
+
+
+async def test_a_new_leader_is_asked_at_once_whatever_the_old_one_said(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit()
+    desk.author.refused(desk.given[0][1].signature, retry_after_ms=500)
+    desk.lead()
     await desk.turn()
     assert len(desk.given) == 2
 

@@ -11,7 +11,7 @@ from caretree.node.raft_log import (
     row_hash,
 )
 from caretree.raft.messages import Entry, EntryType, HardState
-from caretree.storage.errors import StorageLostError
+from caretree.storage.errors import NewerReleaseError, StorageLostError
 from caretree.storage.keys import Table
 from caretree.storage.memory import MemoryStore
 from caretree.storage.ports import Batch
@@ -131,3 +131,15 @@ def test_the_hard_state_and_the_applied_index_outlive_a_start() -> None:
     assert again.hard_state() == log.hard_state() == state
     assert again.initial_state().hard_state == state
     assert again.applied() == 3
+
+
+def test_a_row_of_a_newer_release_is_refused() -> None:
+    log, store = new_log()
+    write_rows(log, store, row(1))
+    batch = Batch()
+    value = store.get(Table.RAFT_LOG, (1).to_bytes(8, "big"))
+    assert value is not None
+    batch.put(Table.RAFT_LOG, (1).to_bytes(8, "big"), b"\x02" + value[1:])
+    store.write(batch, sync=True)
+    with pytest.raises(NewerReleaseError):
+        StoredLog(store, VOTERS).entry(LogIndex(1))

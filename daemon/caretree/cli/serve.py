@@ -229,7 +229,8 @@ async def _run(daemon: Daemon) -> None:
             notify(STOPPING, notify_socket=daemon.notify_socket)
             daemon.log.info("stopping")
             await peer.prepare_stop()
-        await peer.stop()
+        if not running.done():  # a fault may have ended it meanwhile; it says so itself
+            await peer.stop()
         await running
     finally:
         running.cancel()

@@ -146,6 +146,7 @@ class Applier:
         check_edge(self.edge, self.head)
         outcome = apply_block(self._store, self.head, held, self._genesis, self.edge)
         if isinstance(outcome, VoidReason):
+            drop_outcomes(batch, held)
             batch.put(Table.VOID, _INDEX.pack(entry.index), outcome.name.encode())
             return VoidBlock(log_index=entry.index, held=held, reason=outcome)
         batch.rows.extend(outcome.batch.rows)

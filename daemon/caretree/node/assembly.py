@@ -131,9 +131,9 @@ class Door:
 
     def refused(self, sender: PeerId, signature: bytes, *, retry_after_ms: int) -> None:
         """The leader did not take a batch of this peer's."""
-        del sender, retry_after_ms  # the next sweep hands it over again
+        del sender  # whoever says so: handing over late loses nothing
         assert self._author is not None
-        self._author.refused(signature)
+        self._author.refused(signature, retry_after_ms=retry_after_ms)
 
 
 def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:

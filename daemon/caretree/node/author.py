@@ -64,6 +64,7 @@ class UnderWay:
     batch: Batch
     entries: Sequence[Waiting]
     handed_at: float = 0.0  # by the loop's clock; 0 asks for it to be handed over (again)
+    not_before: float = 0.0  # the leader asked for time
     handed: bool = False
 
 
@@ -157,7 +158,7 @@ class Author:
         """Hand everything to the new leader, or note that there is none."""
         self._leader = leader
         for under_way in self._under_way.values():
-            under_way.handed_at = 0.0
+            under_way.handed_at = under_way.not_before = 0.0
         self._note_progress()
 
     def on_majority(self, *, in_reach: bool) -> None:
@@ -190,11 +191,12 @@ class Author:
                 under_way.handed_at = 0.0  # a void block: the batch is ordered again
         self._schedule_pump()
 
-    def refused(self, signature: bytes) -> None:
-        """The leader did not take a batch: it is handed over again at the next sweep."""
+    def refused(self, signature: bytes, *, retry_after_ms: int) -> None:
+        """The leader did not take a batch: it is handed over again after the delay, not sooner."""
         under_way = self._under_way.get(signature)
         if under_way is not None:
             under_way.handed_at = 0.0
+            under_way.not_before = self._now() + min(retry_after_ms / 1000, RESEND_AFTER_S)
 
     def sweep(self) -> None:
         """Give up and hand over again what has waited too long; called a few times a second."""
@@ -250,7 +252,9 @@ class Author:
         while self._may_cut():
             self._cut()
         for under_way in self._under_way.values():
-            if under_way.handed_at == 0.0 and self._door.hand_over(self._leader, under_way.batch):
+            if under_way.handed_at > 0.0 or under_way.not_before > self._now():
+                continue
+            if self._door.hand_over(self._leader, under_way.batch):
                 under_way.handed_at = self._now()
                 under_way.handed = True
 

@@ -1,7 +1,7 @@
 """The single-writer loop: Raft's inputs in, Raft's duties done in their order.
 
-The core is touched by this task alone. Others hand in messages, batches and wishes through the
-inbox; between two awaits here the state is consistent.
+The core is touched on the loop's thread alone: by this task, and by calls that hand in a wish
+between two of its awaits, where the state is consistent. Messages and batches wait in the inbox.
 """
 
 import asyncio

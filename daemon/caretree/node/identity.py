@@ -133,16 +133,24 @@ def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredential
         pair = (tls.peer_key.read_bytes(), tls.peer_certificate.read_bytes())
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
 
-    held = (_stamp(tls), load())
+    initial, stamp = load(), _stamp(tls)
 
-    def fetch() -> grpc.ServerCertificateConfiguration:
-        nonlocal held
-        stamp = _stamp(tls)
-        if stamp != held[0]:
-            held = (stamp, load())
-        return held[1]
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        # gRPC's core takes what it is given and frees it after use: never the same one twice, or a
+        # later handshake reads freed memory. None keeps what is in use.
+        nonlocal stamp
+        found = _stamp(tls)
+        if found == stamp:
+            return None
+        renewed = load()
+        stamp = found
+        return renewed
 
-    return grpc.dynamic_ssl_server_credentials(held[1], fetch, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(
+        initial,
+        fetch,  # type: ignore[arg-type]  # the stubs do not know of None
+        require_client_authentication=True,
+    )
 
 
 def _stamp(tls: TlsFiles) -> tuple[int, int]:

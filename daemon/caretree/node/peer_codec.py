@@ -1,5 +1,7 @@
 """Raft messages as `peer.v1` says them."""
 
+from typing import Final
+
 from caretree.model.errors import MalformedError
 from caretree.model.ids import LogIndex, PeerId, Term
 from caretree.proto.peer.v1 import peer_pb2
@@ -11,6 +13,8 @@ from caretree.raft.messages import (
     MessageType,
     SnapshotMeta,
 )
+
+CONTEXT_BYTES_MAX: Final = 64  # a read's own words are 16 random bytes
 
 
 def encode_raft(message: Message) -> peer_pb2.RaftMessage:
@@ -64,6 +68,8 @@ def decode_raft(encoded: peer_pb2.RaftMessage, *, sender: PeerId) -> Message:
         )
     except ValueError as error:
         raise MalformedError("raft.type", "expected a known type") from error
+    if len(encoded.context) > CONTEXT_BYTES_MAX:
+        raise MalformedError("raft.context", f"expected at most {CONTEXT_BYTES_MAX} bytes")
     has_snapshot = encoded.HasField("snapshot")
     return Message(
         type=kind,

@@ -22,7 +22,7 @@ from caretree.raft.messages import (
     limit_entries,
 )
 from caretree.raft.store import InitialState
-from caretree.storage.errors import StorageLostError
+from caretree.storage.errors import NewerReleaseError, StorageLostError
 from caretree.storage.keys import Table
 from caretree.storage.ports import Batch, KeyValue
 
@@ -147,7 +147,8 @@ class StoredLog:
         value = self._store.get(Table.RAFT_STATE, _HARD_STATE_KEY)
         if value is None:
             return HardState()
-        _, term, vote, commit = _HARD_STATE.unpack(value)
+        version, term, vote, commit = _HARD_STATE.unpack(value)
+        _check_version(version)
         return HardState(term=Term(term), vote=PeerId(vote), commit=LogIndex(commit))
 
 
@@ -159,7 +160,8 @@ def encode_row(entry: Entry) -> bytes:
 
 def decode_row(index: LogIndex, value: bytes) -> Entry:
     """The inverse of `encode_row`."""
-    _, term, kind, payload_bytes = _ROW.unpack_from(value)
+    version, term, kind, payload_bytes = _ROW.unpack_from(value)
+    _check_version(version)
     return Entry(
         index=index,
         term=Term(term),
@@ -167,6 +169,11 @@ def decode_row(index: LogIndex, value: bytes) -> Entry:
         data=value[_ROW.size :],
         payload_bytes=payload_bytes,
     )
+
+
+def _check_version(found: int) -> None:
+    if found > _ROW_VERSION:
+        raise NewerReleaseError("Raft's log", found=found, known=_ROW_VERSION)
 
 
 def row_hash(entry: Entry) -> bytes:

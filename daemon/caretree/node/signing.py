@@ -3,6 +3,7 @@
 The watermark with (size, root) is durable before anything here is called for that size.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
@@ -22,7 +23,7 @@ from caretree.node.transport import Transport
 from caretree.proto.peer.v1 import peer_pb2
 from caretree.raft.messages import NO_PEER
 
-IDLE_RESIGN_MS: Final = 60_000
+IDLE_RESIGN_S: Final = 60.0
 RECENT_ROOTS_MAX: Final = 4096
 
 
@@ -74,7 +75,7 @@ class Signing:
         self._certifier = certifier
         self._transport: Transport | None = None
         self._leader = NO_PEER
-        self._signed_at_ms = 0
+        self._signed_at_s = 0.0  # by the monotonic clock, which no correction of the other moves
         self._newest: tuple[TreeSize, Digest, tuple[SignatureLine, ...]] | None = None
 
     def attach(self, transport: Transport) -> None:
@@ -105,13 +106,13 @@ class Signing:
         if not self._own.signer:
             return
         checkpoint = Checkpoint(origin=self._genesis.origin, size=size, root=root)
-        self._signed_at_ms = self._clock.now_ms()
+        self._signed_at_s = time.monotonic()
         lines = [
             sign_cosigner_line(
                 checkpoint,
                 peer=self._own,
                 sign=self._keys.cosigner.sign,
-                time_s=self._signed_at_ms // 1000,
+                time_s=self._clock.now_ms() // 1000,
             )
         ]
         if self._own.voter:
@@ -124,7 +125,7 @@ class Signing:
         """Sign the newest size again when that was long ago, so that who looks sees life."""
         if self._newest is None:
             return
-        if self._clock.now_ms() - self._signed_at_ms >= IDLE_RESIGN_MS:
+        if time.monotonic() - self._signed_at_s >= IDLE_RESIGN_S:
             self.sign(self._newest[0], self._newest[1])
 
     def learnt(self, size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> None:
