@@ -136,8 +136,9 @@ def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredential
     initial, stamp = load(), _stamp(tls)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        # gRPC's core takes what it is given and frees it after use: never the same one twice, or a
-        # later handshake reads freed memory. None keeps what is in use.
+        # gRPC's core replaces its handshaker by every configuration that it is given, and does so
+        # while other handshakes may be using it: given one at each handshake, 1.85 crashed now and
+        # then. None keeps what is in use.
         nonlocal stamp
         found = _stamp(tls)
         if found == stamp:
