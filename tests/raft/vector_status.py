@@ -44,9 +44,7 @@ VECTOR_FILES: Final[dict[str, str | tuple[str, str]]] = {
     ),
     "forget_leader.txt": PASSED,
     "forget_leader_prevote_checkquorum.txt": PASSED,
-    "forget_leader_read_only_lease_based.txt": (
-        "refused: ADR-0002 no read rests on a lease"
-    ),
+    "forget_leader_read_only_lease_based.txt": ("refused: ADR-0002 no read rests on a lease"),
     "heartbeat_resp_recovers_from_probing.txt": PASSED,
     "lagging_commit.txt": PASSED,
     "prevote.txt": PASSED,
