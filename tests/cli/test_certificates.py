@@ -9,13 +9,18 @@ from caretree.cli.certificates import (
     issue_peer,
     issue_principal,
     load_authority,
-    peer_server_name,
 )
 from caretree.cli.errors import CommandError
 from caretree.cli.home import Home
 from caretree.model.ids import MemberId, PeerId
 from caretree.model.reasons import CallError
-from caretree.node.identity import PeerIdentity, PrincipalIdentity, identity_of, server_name
+from caretree.node.identity import (
+    PeerIdentity,
+    PrincipalIdentity,
+    identity_of,
+    peer_server_name,
+    server_name,
+)
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc
-from caretree.cli.certificates import issue_principal, peer_server_name
+from caretree.cli.certificates import issue_principal
 from caretree.config.values import (
     Api,
     Config,
@@ -20,6 +20,7 @@ from caretree.config.values import (
     Timing,
 )
 from caretree.ledger.values import Role
+from caretree.node.identity import peer_server_name
 from caretree.rpc.server import build_server
 
 from tests.ledger.builders import CONSORTIUM

@@ -23,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from caretree.cli.errors import CommandError
 from caretree.model.ids import MemberId, PeerId, show_peer_id
+from caretree.node.identity import peer_server_name
 
 AUTHORITY_DAYS: Final = 3653  # ten years
 CERTIFICATE_DAYS: Final = 365
@@ -60,11 +61,6 @@ class Issued:
     certificate_pem: bytes
     key_pem: bytes = field(repr=False)
     expires: datetime
-
-
-def peer_server_name(*, consortium: str, member: MemberId, peer: PeerId) -> str:
-    """The DNS name in a peer's certificate, which its callers expect."""
-    return f"{show_peer_id(peer)}.{member}.{consortium}"
 
 
 def create_authority(*, consortium: str, member: MemberId, now: datetime) -> Authority:

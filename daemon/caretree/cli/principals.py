@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from caretree.cli.certificates import Issued, issue_peer, issue_principal, peer_server_name
+from caretree.cli.certificates import Issued, issue_peer, issue_principal
 from caretree.cli.errors import CommandError
 from caretree.cli.files import read_named
 from caretree.cli.home import OPEN_MODE, Home, make_directory, peer_keys_of
@@ -23,6 +23,7 @@ from caretree.ledger.certificate import policy_text
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.values import Role
 from caretree.model.ids import parse_name
+from caretree.node.identity import peer_server_name
 from caretree.storage.files import read_secret_file, write_file, write_secret_file
 
 CERTIFICATE: str = "certificate.pem"

@@ -18,7 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from caretree.config.values import TlsFiles
 from caretree.ledger.genesis import Genesis
 from caretree.model.errors import MalformedError
-from caretree.model.ids import MemberId, PeerId, parse_member_id, parse_name, parse_peer_id
+from caretree.model.ids import (
+    MemberId,
+    PeerId,
+    parse_member_id,
+    parse_name,
+    parse_peer_id,
+    show_peer_id,
+)
 from caretree.model.reasons import CallError, Reason
 
 _TLS_VERSION: Final = b"TLSv1.3"
@@ -106,11 +113,16 @@ def _check_issuer(certificate: x509.Certificate, member: MemberId, genesis: Gene
         raise CallError(Reason.NO_CERTIFICATE) from error
 
 
+def peer_server_name(*, consortium: str, member: MemberId, peer: PeerId) -> str:
+    """The DNS name in a peer's certificate, by which its callers know its server."""
+    return f"{show_peer_id(peer)}.{member}.{consortium}"
+
+
 def server_name(genesis: Genesis, peer: PeerId) -> str:
-    """The DNS name in a peer's certificate, by which others know its server."""
+    """The DNS name of a founded peer."""
     known = genesis.peer(peer)
     assert known is not None
-    return f"{peer:016x}.{known.member}.{genesis.consortium}"
+    return peer_server_name(consortium=genesis.consortium, member=known.member, peer=peer)
 
 
 def trusted_authorities(genesis: Genesis) -> bytes:
