@@ -36,10 +36,10 @@ fmt: setup ## format and sort
 	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 
 unit: setup ## the fast tests, under a minute: what you run all day
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not processes and not slow"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not processes and not slow"
 
 test: setup ## all tests, under ten minutes
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 
 check: setup ## static checks: format, lint, types, walls, protos, tidiness
 	$(BIN)/ruff format --check $(SOURCES)
