@@ -2,8 +2,9 @@
 
 import pytest
 from caretree.client.errors import InconsistentLogError
-from caretree.client.trust import REMEMBERED_SIGNATURES_MAX, RememberingCheck, Trust
+from caretree.client.trust import Trust
 from caretree.crypto.ed25519 import SigningKey
+from caretree.crypto.remembering import REMEMBERED_SIGNATURES_MAX, RememberingCheck
 from caretree.ledger.certificate import policy_text
 from caretree.model.errors import VerificationError
 

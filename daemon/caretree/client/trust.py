@@ -5,13 +5,11 @@ grows: two of one size have one root, and a larger one is proven to extend the n
 consortium that showed two histories to two people would have to sign both.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from caretree.client.errors import InconsistentLogError, ReceiptError
-from caretree.crypto.ed25519 import verify
+from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.certificate import OriginError
 from caretree.ledger.receipts import VerifiedReceipt, verify_receipt
 from caretree.merkle.checkpoint import Checkpoint
@@ -21,8 +19,6 @@ from caretree.merkle.policy_text import parse_policy
 from caretree.merkle.verify import verify_consistency
 from caretree.model.errors import MalformedError, VerificationError
 from caretree.model.ids import Digest, Origin, TreeSize
-
-REMEMBERED_SIGNATURES_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +112,3 @@ class Trust:
             self._proven = tree
         if self._newest is None or tree.size > self._newest.size:
             self._newest = tree
-
-
-class RememberingCheck:
-    """The signature check, which remembers the good ones it saw: receipts share checkpoints."""
-
-    def __init__(self) -> None:
-        self._good: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
-
-    def __call__(self, public_key: bytes, message: bytes, signature: bytes, /) -> None:
-        """Return when the signature is good.
-
-        Raises:
-            VerificationError: it is not.
-        """
-        key = (public_key, message, signature)
-        if key in self._good:
-            return
-        verify(public_key, message, signature)
-        self._good[key] = None
-        if len(self._good) > REMEMBERED_SIGNATURES_MAX:
-            self._good.popitem(last=False)

@@ -129,6 +129,8 @@ class Certifier:
             DivergenceError: as for `add`.
         """
         before, self._applied = self._applied, size
+        if self._largest <= before:
+            return  # nothing larger than the own tree was is certified yet, as nearly always
         for certificate in tuple(self._certificates.values()):
             certified = certificate.checkpoint.size
             # Also a size that the own tree has passed within a block: others ended theirs there.
@@ -153,21 +155,21 @@ class Certifier:
         self._certificates[checkpoint] = certificate
         while len(self._certificates) > SIZES_MAX:
             self._certificates.popitem(last=False)
-        if is_certified(certificate, self._rule):
-            self._largest = max(self._largest, checkpoint.size)
-        own_root = self._own_root(checkpoint.size)
         for verified in certificate.lines:
             if verified.key.signature_type is SignatureType.COSIGNATURE:
                 member = self._rule.member(verified.key)
                 signed = max(self._signed_sizes.get(member, 0), checkpoint.size)
                 self._signed_sizes[member] = signed
+        if not is_certified(certificate, self._rule):
+            return
+        self._largest = max(self._largest, checkpoint.size)
+        own_root = self._own_root(checkpoint.size)
         if own_root is not None:
             self._note_certified(certificate, own_root=own_root)
 
     def _note_certified(self, certificate: Certificate, *, own_root: Digest) -> None:
+        """Take a certified checkpoint that the own tree has reached; wake who waits for it."""
         checkpoint = certificate.checkpoint
-        if not is_certified(certificate, self._rule):
-            return
         if own_root != checkpoint.root:
             self._metrics.diverged()
             raise DivergenceError(checkpoint.size)

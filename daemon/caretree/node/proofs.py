@@ -6,7 +6,7 @@ Every receipt passes this peer's own verifier before it leaves.
 from collections import OrderedDict
 from typing import Final
 
-from caretree.crypto.ed25519 import verify
+from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.blocks import genesis_block
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.queries import LeafPlace, leaf_place
@@ -28,29 +28,7 @@ from caretree.telemetry.metrics import Metrics
 
 FRESH_GROWTHS_MAX: Final = 16
 SEAL_PROOFS_MAX: Final = 64
-CHECKED_SIGNATURES_MAX: Final = 256
 NOT_CERTIFIED_RETRY_MS: Final = 200
-
-
-class RememberingCheck:
-    """The signature check, which remembers the good ones it saw: receipts share checkpoints."""
-
-    def __init__(self) -> None:
-        self._good: OrderedDict[tuple[bytes, bytes, bytes], None] = OrderedDict()
-
-    def __call__(self, public_key: bytes, message: bytes, signature: bytes, /) -> None:
-        """Return when the signature is good.
-
-        Raises:
-            VerificationError: it is not.
-        """
-        key = (public_key, message, signature)
-        if key in self._good:
-            return
-        verify(public_key, message, signature)
-        self._good[key] = None
-        if len(self._good) > CHECKED_SIGNATURES_MAX:
-            self._good.popitem(last=False)
 
 
 class Proofs:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -41,15 +41,7 @@ def read_file(path: Path) -> bytes | None:
     Raises:
         StorageError: it cannot be read, or is larger than any file written here.
     """
-    with disk_errors("read", path.name):
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        try:
-            return _read_bounded(descriptor, path.name)
-        finally:
-            os.close(descriptor)
+    return _read(path, check=None)
 
 
 def write_secret_file(path: Path, content: bytes) -> None:
@@ -68,19 +60,14 @@ def read_secret_file(path: Path) -> bytes | None:
         SecretFileError: the group or others may use the file.
         StorageError: it cannot be read, or is larger than any file written here.
     """
-    with disk_errors("read", path.name):
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        try:
-            # Asked of the open file, not of the path: nobody can swap it in between.
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-            if mode & _OTHERS:
-                raise SecretFileError(path, mode=mode)
-            return _read_bounded(descriptor, path.name)
-        finally:
-            os.close(descriptor)
+
+    def check(descriptor: int) -> None:
+        # Asked of the open file, not of the path: nobody can swap it in between.
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & _OTHERS:
+            raise SecretFileError(path, mode=mode)
+
+    return _read(path, check=check)
 
 
 def free_bytes(path: Path) -> int:
@@ -144,6 +131,21 @@ def disk_errors(operation: str, subject: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StorageError(operation=operation, subject=subject, reason=reason) from error
+
+
+def _read(path: Path, *, check: Callable[[int], None] | None) -> bytes | None:
+    """The content of `path`, or None where no file is; `check` sees the open file first."""
+    with disk_errors("read", path.name):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            if check is not None:
+                check(descriptor)
+            return _read_bounded(descriptor, path.name)
+        finally:
+            os.close(descriptor)
 
 
 def _read_bounded(descriptor: int, name: str) -> bytes:
