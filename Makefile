@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 SOURCES := daemon tests ops
 APT := apt install python3-venv make git
 
-.PHONY: help setup demo fmt unit test check vectors figures proto lock clean
+.PHONY: help setup demo fmt unit test check vectors fuzz bench bench-full proto lock clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # The stamp is newer than what was installed from, so an unchanged checkout installs once.
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -53,8 +53,15 @@ check: setup ## static checks: format, lint, types, walls, protos, tidiness
 vectors: setup ## the vectors of others, file by file: passed, later, or refused on purpose
 	@$(BIN)/python -m tests.vectors
 
-figures: setup ## what three daemons reach on this machine, beside what is promised
-	@$(BIN)/python -m ops.figures
+fuzz: setup ## every parser of foreign bytes, changed inputs (TARGET=note SECONDS=600 SEED=7 KEEP=1)
+	@$(BIN)/python -m tests.fuzz $(if $(TARGET),--target "$(TARGET)") $(if $(SECONDS),--seconds "$(SECONDS)") \
+	  $(if $(SEED),--seed "$(SEED)") $(if $(KEEP),--keep)
+
+bench: setup ## three peers beside three members of etcd, under five minutes (JSON=file, DOCS=1 rewrites the page)
+	@$(BIN)/python -m ops.bench $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
+
+bench-full: setup ## the same, and the rows of a million entries (a quarter of an hour)
+	@$(BIN)/python -m ops.bench --full $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
 
 proto: setup ## generate daemon/caretree/proto from proto/
 	@$(BIN)/python ops/generate_protos.py

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFETIME: Final = timedelta(days=30)
+_YESTERDAY: Final = timedelta(days=-1)
 _USAGE: Final = x509.ExtendedKeyUsage(
     [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 )
@@ -60,25 +61,39 @@ class Authority:
         )
 
     def issue(
-        self, *, uris: Sequence[str], names: Sequence[str] = (), lifetime: timedelta = _LIFETIME
+        self,
+        *,
+        uris: Sequence[str],
+        names: Sequence[str] = (),
+        lifetime: timedelta = _LIFETIME,
+        begins: timedelta = _YESTERDAY,
     ) -> KeyPair:
-        """A certificate with these names, valid from yesterday on."""
+        """A certificate with these names, valid from then on, counted from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(u) for u in uris]
         alternatives += [x509.DNSName(name) for name in names]
         if names:
             alternatives.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         certificate = (
-            _builder("caretree", self.certificate.subject, key, lifetime)
+            _builder("caretree", self.certificate.subject, key, lifetime, begins=begins)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(_USAGE, critical=False)
             .sign(self.key, SHA256())
         )
-        return KeyPair(
-            certificate=certificate.public_bytes(Encoding.PEM),
-            key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        )
+        return _pair(certificate, key)
+
+
+def self_signed(*, uri: str) -> KeyPair:
+    """A certificate that nobody but its holder vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+    certificate = (
+        _builder("caretree", _name("caretree"), key, _LIFETIME)
+        .add_extension(names, critical=False)
+        .sign(key, SHA256())
+    )
+    return _pair(certificate, key)
 
 
 def make_authority(consortium: str, member: str) -> Authority:
@@ -94,9 +109,14 @@ def make_authority(consortium: str, member: str) -> Authority:
 
 
 def _builder(
-    subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta
+    subject: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    lifetime: timedelta,
+    *,
+    begins: timedelta = _YESTERDAY,
 ) -> x509.CertificateBuilder:
-    since = datetime.now(UTC) - timedelta(days=1)
+    since = datetime.now(UTC) + begins
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
@@ -110,3 +130,10 @@ def _builder(
 
 def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
+    return KeyPair(
+        certificate=certificate.public_bytes(Encoding.PEM),
+        key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )

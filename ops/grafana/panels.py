@@ -357,6 +357,25 @@ _PROCESS: Final = Row(
             ),
         ),
         Panel(
+            title="Certificates refused",
+            description="Calls and messages refused for their certificate, by port and reason.",
+            unit="cps",
+            queries=(
+                Query(
+                    expression=_rate(
+                        "caretree_node_certificates_refused_total", "instance, port, reason"
+                    ),
+                    legend="{{instance}} {{port}} {{reason}}",
+                ),
+            ),
+        ),
+        Panel(
+            title="Clock",
+            description="How far each clock is ahead of the voters' median; 30 s is an alarm.",
+            unit="s",
+            queries=(Query(expression="caretree_node_clock_ahead_seconds{@}"),),
+        ),
+        Panel(
             title="Certificate",
             description="How long the peer's certificate is still good.",
             unit="s",

@@ -24,6 +24,11 @@ from caretree.node.identity import (
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
@@ -200,3 +205,13 @@ def _principal(authority: Authority) -> Issued:
 
 def _parsed(issued: Issued) -> x509.Certificate:
     return x509.load_pem_x509_certificate(issued.certificate_pem)
+
+
+def test_a_key_under_a_passphrase_is_refused_as_no_key() -> None:
+    authority = _authority()
+    locked = authority.key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase")
+    )
+
+    with pytest.raises(CommandError, match="expected an ECDSA private key in PEM"):
+        load_authority(certificate=authority.certificate, key_pem=locked)

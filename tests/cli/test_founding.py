@@ -32,6 +32,7 @@ from tests.cli.commands import (
     sign,
 )
 from tests.cli.conftest import Founding
+from tests.ledger import founding as ceremony
 
 
 def test_three_members_found_a_consortium_and_each_holds_block_0(founded: Founding) -> None:
@@ -148,6 +149,36 @@ def test_a_founder_does_not_sign_what_it_did_not_ask_for(signed: Founding) -> No
 
     assert ran.status == 1
     assert not (folder / "again.signature").exists()
+
+
+def test_an_authority_that_is_no_certificate_is_named_before_anything_is_founded(
+    tmp_path: Path,
+) -> None:
+    # The ledger's own founders have authorities that only begin as certificates do.
+    (tmp_path / "invitation").write_bytes(ceremony.invitation())
+    for place, file in enumerate(ceremony.requests()):
+        (tmp_path / f"request-{place}").write_bytes(file)
+    requests = [tmp_path / f"request-{place}" for place in range(3)]
+
+    ran = caretree(
+        *("consortium", "found", tmp_path / "invitation", *requests),
+        *("--out", tmp_path / "genesis"),
+    )
+
+    check_refused(ran, "the certificate authority of town is no certificate")
+    assert not (tmp_path / "genesis").exists()
+
+
+def test_a_genesis_with_such_an_authority_is_not_signed(signed: Founding) -> None:
+    genesis, out = signed.folder / "damaged", signed.folder / "damaged.signature"
+    genesis.write_bytes(ceremony.founding())
+
+    ran = caretree(
+        *("member", "sign", genesis, "--directory", signed.folder / TOWN, "--out", out),
+    )
+
+    check_refused(ran, "the certificate authority of town is no certificate")
+    assert not out.exists()
 
 
 def test_a_founded_genesis_is_imported_without_further_signatures(signed: Founding) -> None:

@@ -5,7 +5,13 @@ import dataclasses
 
 import pytest
 from caretree.client import Appended, CallFailedError, CaretreeClient, coalescer
-from caretree.client.coalescer import BATCHES_IN_FLIGHT_MAX, WAITING_RECORDS_MAX, Coalescer, Stream
+from caretree.client.coalescer import (
+    ANSWERS_AT_ONCE,
+    BATCHES_IN_FLIGHT_MAX,
+    WAITING_RECORDS_MAX,
+    Coalescer,
+    Stream,
+)
 from caretree.model.ids import RequestId
 from caretree.model.limits import (
     CLIENT_BATCH_BYTES_MAX,
@@ -50,6 +56,32 @@ async def test_what_arrives_while_batches_are_under_way_goes_into_the_next() -> 
 
     assert under_way == BATCHES_IN_FLIGHT_MAX
     assert server.peer.batch_sizes == [1] * BATCHES_IN_FLIGHT_MAX + [30]
+
+
+async def test_callers_of_a_large_batch_do_not_all_come_back_in_one_batch() -> None:
+    callers = 2 * ANSWERS_AT_ONCE
+
+    async def append_twice(client: CaretreeClient, number: int) -> None:
+        await client.append(new_record(number))
+        await client.append(new_record(callers + number))
+
+    async with connected() as (client, server):
+        server.peer.certified = False  # receipts of so many take their time
+        await asyncio.gather(*(append_twice(client, number) for number in range(callers)))
+
+    assert server.peer.batch_sizes == [callers, ANSWERS_AT_ONCE, ANSWERS_AT_ONCE]
+
+
+async def test_answers_that_wait_to_be_handed_out_are_told_when_the_client_ends() -> None:
+    async with connected() as (client, server):
+        server.peer.certified = False
+        count = ANSWERS_AT_ONCE + 1
+        tasks = [asyncio.create_task(client.append(new_record(n))) for n in range(count)]
+        await tasks[0]
+        assert not tasks[-1].done()
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks), 20)
+
+    assert all(isinstance(outcome, Appended) for outcome in outcomes)
 
 
 async def test_a_batch_holds_so_many_records_and_not_one_more() -> None:

@@ -299,14 +299,24 @@ async def test_a_malformed_answer_is_refused(result: records_pb2.AppendResult) -
 async def test_a_history_that_is_not_as_long_as_it_says_is_refused() -> None:
     record = records_pb2.HistoryRecord(custodian="town", closed=True)
     page = records_pb2.ListHistoryResponse(page=records_pb2.HistoryPage(record_count=2))
-    part = records_pb2.ListHistoryResponse(record=record)
+    part = records_pb2.ListHistoryResponse(records=[record])
+    both = records_pb2.ListHistoryResponse(page=page.page, records=[record, record])
     babbler = _Babbler([])
     async with _babbling(babbler) as client:
-        for parts in ([], [part], [page, part], [page, part, part, part]):
+        for parts in (
+            [],
+            [part],
+            [page, part],
+            [page, part, part, part],
+            [part, page, part],
+            [page, part, page, part],
+            [both],
+        ):
             babbler.page = parts
             with pytest.raises(AnswerError):
                 await anext(client.history(PATIENT, acting=PHYSICIAN))
-        babbler.page = [page, part, part]
-        read = await anext(client.history(PATIENT, acting=PHYSICIAN))
-
-    assert len(read.records) == 2
+        together = records_pb2.ListHistoryResponse(records=[record, record])
+        for parts in ([page, part, part], [page, together]):
+            babbler.page = parts
+            read = await anext(client.history(PATIENT, acting=PHYSICIAN))
+            assert len(read.records) == 2

@@ -4,7 +4,7 @@ import pytest
 from caretree.config.errors import ConfigError
 from caretree.config.parse import PRINCIPALS_MAX, keystore_key_path, load_config
 from caretree.config.section import split_address
-from caretree.config.text import FILE_BYTES_MAX
+from caretree.config.text import FILE_BYTES_MAX, LINE_DOTS_MAX
 from caretree.config.values import (
     Api,
     Config,
@@ -38,7 +38,9 @@ def test_a_file_with_the_required_keys_has_the_defaults_for_all_others(tmp_path:
             keystore_key=None,
         ),
         listen=Listen(client="127.0.0.1:7401", peer="[::1]:7402", http=None),
-        tls=TlsFiles(peer_certificate=tmp_path / "peer.pem", peer_key=tmp_path / "peer.key"),
+        tls=TlsFiles(
+            peer_certificate=tmp_path / "peer.pem", peer_key=tmp_path / "peer.key", deny_list=None
+        ),
         peers={},
         principals=(),
         api=Api(reflection=False),
@@ -50,6 +52,7 @@ def test_a_file_with_the_required_keys_has_the_defaults_for_all_others(tmp_path:
 
 def test_every_key_is_read(tmp_path: Path) -> None:
     text = DAEMON.replace("[listen]", 'keystore_key = "key"\n[listen]\nhttp = "localhost:7403"')
+    text = text.replace("[tls]", '[tls]\ndeny_list = "denied"')
     more = """
 [peers]
 hospital = "h.example:1"
@@ -76,6 +79,7 @@ kind = "operator"
 
     assert config.peer.keystore_key == tmp_path / "key"
     assert config.listen.http == "localhost:7403"
+    assert config.tls.deny_list == tmp_path / "denied"
     assert config.peers == {"hospital": "h.example:1"}
     assert config.api.reflection
     assert config.http.tiles
@@ -212,6 +216,20 @@ def test_principals_are_bounded(tmp_path: Path) -> None:
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nested too deeply|not TOML"):
         load_config(write_config(tmp_path, "x = " + "[" * 100_000))
+
+
+def test_a_number_of_more_digits_than_any_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a number has too many digits"):
+        load_config(write_config(tmp_path, f"[timing]\ntick_ms = {'9' * 5000}"))
+
+
+def test_a_line_has_so_many_dots_and_no_more(tmp_path: Path) -> None:
+    most = "a." * LINE_DOTS_MAX
+
+    with pytest.raises(ConfigError, match="unknown key"):
+        load_config(write_config(tmp_path, f"[{most}a]"))
+    with pytest.raises(ConfigError, match=f":{NEXT}: expected at most {LINE_DOTS_MAX} dots"):
+        load_config(write_config(tmp_path, f"[{most}a.a]"))
 
 
 def test_a_message_never_repeats_a_text_of_the_file(tmp_path: Path) -> None:

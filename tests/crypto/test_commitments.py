@@ -7,6 +7,7 @@ from caretree.crypto.commitments import (
     content_commitment,
     content_key,
     leaf_commitment,
+    leaf_committer,
     verify_content,
 )
 from caretree.model.errors import MalformedError, VerificationError
@@ -76,6 +77,16 @@ def test_every_part_moves_the_leaf_commitment() -> None:
 def test_a_salt_has_32_bytes(length: int) -> None:
     with pytest.raises(MalformedError, match="salt"):
         commitment_of(salt=bytes(length))
+
+
+@pytest.mark.parametrize("author", [AUTHOR, None])
+def test_many_leaves_of_one_author_are_committed_to_as_each_alone(author: PeerId | None) -> None:
+    commit = leaf_committer(origin=ORIGIN, author_peer=author)
+
+    for body in (b"a body", b"", b"b" * 70_000):
+        assert commit(SALT, body) == commitment_of(author=author, body=body)
+    with pytest.raises(MalformedError, match="salt"):
+        commit(SALT[1:], b"a body")
 
 
 def test_the_content_commitment_is_the_other_librarys_hkdf_and_hmac() -> None:

@@ -99,6 +99,14 @@ def test_a_changed_line_is_refused(line: int, text: str) -> None:
         decode_kit("\n".join(changed), code=CODE)
 
 
+@pytest.mark.parametrize("name", ["care.example", "township"])
+def test_a_name_that_is_none_is_refused_by_its_kind(name: str) -> None:
+    field = "consortium" if name == "care.example" else "member"
+    for wrong in ("\udc89", "\ufffd", "\u4e2d", "A B"):
+        with pytest.raises(MalformedError, match=f"^{field}: expected"):
+            decode_kit(TEXT.replace(f" {name}\n", f" {wrong}\n", 1), code=CODE)
+
+
 def test_a_missing_line_is_refused() -> None:
     for line in (0, 1, 2, len(LINES) - 1):
         with pytest.raises(MalformedError, match="recovery kit"):

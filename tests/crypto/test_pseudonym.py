@@ -1,4 +1,5 @@
 import hmac
+import unicodedata
 
 import hypothesis.strategies as st
 import pytest
@@ -148,6 +149,18 @@ def test_system_value_and_key_move_the_pseudonym() -> None:
 def test_a_pseudonym_key_has_32_bytes() -> None:
     with pytest.raises(MalformedError, match="pseudonym key"):
         pseudonym_of(bytes(16), normalise_identifier(system=SYSTEM, value="7"))
+
+
+def test_every_ascii_value_is_made_uniform_as_any_other_text_is() -> None:
+    texts = [chr(code) for code in range(128)] + [" p-7z ", "", "  ", "a\tb", "~!"]
+    for text in texts:
+        capital = unicodedata.normalize("NFKC", text).strip().upper()
+        controls = any(unicodedata.category(character) == "Cc" for character in capital)
+        if controls or not capital:
+            with pytest.raises(MalformedError):
+                normalise_identifier(system=SYSTEM, value=text)
+        else:
+            assert normalise_identifier(system=SYSTEM, value=text).value == capital
 
 
 def test_an_identifier_is_not_shown() -> None:

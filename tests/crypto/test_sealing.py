@@ -3,12 +3,14 @@ import hashlib
 import hypothesis.strategies as st
 import pytest
 from caretree.crypto.aead import OpeningError
+from caretree.crypto.commitments import content_commitment
 from caretree.crypto.keyring import key_id
 from caretree.crypto.padding import pad
 from caretree.crypto.sealing import (
     PAYLOAD_BYTES_MAX,
     WRAPPED_KEY_BYTES,
     RecordContext,
+    RecordSealer,
     open_content,
     payload_digest,
     seal_content,
@@ -147,6 +149,39 @@ def test_the_longest_content_fills_the_longest_payload() -> None:
         open_content(record_key=RECORD_KEY, context=CONTEXT, payload=payload + b"\0")
     with pytest.raises(MalformedError, match="content"):
         payload_of(bytes(CONTENT_BYTES_MAX + 1))
+
+
+@given(st.binary(max_size=2000))
+def test_sealing_a_record_at_once_gives_what_its_steps_give(content: bytes) -> None:
+    drawn = RECORD_KEY + nonce("content") + nonce("wrap")
+    sealer = RecordSealer(origin=CONTEXT.origin, custodian=CONTEXT.custodian)
+    payload, wrapped, commitment = sealer.seal(
+        drawn,
+        record_id=CONTEXT.record_id,
+        content=content,
+        epoch_key=EPOCH_KEY,
+        epoch_key_id=key_id(EPOCH_KEY),
+    )
+    assert payload == payload_of(content)
+    assert wrapped == wrapped_key()
+    assert commitment == content_commitment(record_key=RECORD_KEY, content=content)
+
+
+def test_a_record_key_unwraps_under_the_key_id_given_and_no_other() -> None:
+    given_id = unwrap_record_key(
+        epoch_key=EPOCH_KEY,
+        context=CONTEXT,
+        wrapped=wrapped_key(),
+        epoch_key_id=key_id(EPOCH_KEY),
+    )
+    assert given_id == RECORD_KEY
+    with pytest.raises(OpeningError):
+        unwrap_record_key(
+            epoch_key=EPOCH_KEY,
+            context=CONTEXT,
+            wrapped=wrapped_key(),
+            epoch_key_id=key_id(RECORD_KEY),
+        )
 
 
 def test_the_digest_is_of_the_payload_as_stored() -> None:

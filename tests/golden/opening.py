@@ -32,6 +32,7 @@ from caretree.model.ids import MemberId, RecordId
 from caretree.node.assembly import PeerParts, PeerSettings
 from caretree.node.calls import TrailEvent
 from caretree.node.clock import SystemClock
+from caretree.node.deny_list import DenyList
 from caretree.node.disk import Disk
 from caretree.node.peer import Peer
 from caretree.storage.directory import DataDirectory
@@ -225,6 +226,8 @@ def card(value: str) -> PatientIdentifier:
 def _settings(kept: Kept) -> PeerSettings:
     keystore, absent = kept.keystore, Path("not-there")
     keys = peer_keys_of(keystore)
+    metrics = Metrics(CollectorRegistry())
+    log = build_logger(lambda _line: None, level="error")
     return PeerSettings(
         genesis=kept.genesis,
         member=keystore.member,
@@ -238,11 +241,12 @@ def _settings(kept: Kept) -> PeerSettings:
         timing=Timing(),
         listen_peer="127.0.0.1:0",
         tls=TlsFiles(peer_certificate=absent, peer_key=absent),
+        deny_list=DenyList(None, metrics=metrics, log=log),
         addresses={},
         version="0.0.0",
-        metrics=Metrics(CollectorRegistry()),
+        metrics=metrics,
         health=Health(),
-        log=build_logger(lambda _line: None, level="error"),
+        log=log,
     )
 
 

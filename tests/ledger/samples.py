@@ -261,7 +261,7 @@ class History:
         """The proof of the seal at this leaf index."""
         return SealProof(leaf=self.leaves[index], index=LeafIndex(index), proof=self.prove(index))
 
-    def certificate(self, *members: MemberId) -> Certificate:
+    def certificate(self, *members: MemberId, time_s: int = SIGNED_S) -> Certificate:
         """A certificate with both lines of these members' peers."""
         checkpoint = self.checkpoint()
         lines: list[SignatureLine] = []
@@ -272,7 +272,7 @@ class History:
                 peer=founder.as_peer(),
                 sign_log=founder.peer.log.sign,
                 sign_cosigner=founder.peer.cosigner.sign,
-                time_s=SIGNED_S,
+                time_s=time_s,
             )
         rule = certification(self.consortium.genesis)
         return add_lines(start_certificate(checkpoint), lines, rule).certificate

@@ -8,7 +8,7 @@ from caretree.ledger.apply import Applied, apply_genesis, void_reason
 from caretree.ledger.leaves import parse_seal_leaf
 from caretree.ledger.queries import leaf_place, outcomes_at, position_of, trail_page
 from caretree.ledger.rows import decode_head
-from caretree.ledger.tree import fresh_inclusion_proof, load_edge, tree_leaves
+from caretree.ledger.tree import TreeReader, fresh_inclusion_proof, load_edge, tree_leaves
 from caretree.ledger.values import EntryKind, HeldBlock, Outcome, Page, VoidReason
 from caretree.merkle.hashing import EMPTY_ROOT, leaf_hash, node_hash
 from caretree.merkle.verify import verify_inclusion
@@ -302,3 +302,30 @@ def test_a_trail_page_continues_where_the_last_one_ended() -> None:
         (item.leaf_index for item in whole), reverse=True
     )
     assert all(item.kind is not EntryKind.RECORD for item in whole)
+
+
+def test_a_block_writes_the_hashes_that_it_adds_to_the_tiles_and_no_other_again() -> None:
+    world = World()
+    for number in range(130):  # a leaf and a seal each: past the end of the first tile
+        world.run(TOWN, world.denial(TOWN, patient(f"n{number}")))
+
+    pieces = [
+        (key, value)
+        for step in world.steps
+        for table, key, value in step.applied.batch.rows
+        if table is Table.TILE and value is not None
+    ]
+    assert len({key for key, _ in pieces}) == len(pieces)
+    size = world.head.tree_size
+    assert sum(len(value) for key, value in pieces if key[0] == 0) == 32 * size
+    assert sum(len(value) for key, value in pieces if key[0] == 1) == 32 * (size // 256)
+    tree = TreeReader(world.store)
+    for index in (0, 1, 100, 255, 256, size - 1):
+        leaf_index = LeafIndex(index)
+        verify_inclusion(
+            index=leaf_index,
+            size=size,
+            leaf_hash=tree.leaf_hash(leaf_index),
+            proof=tree.inclusion_proof(index=leaf_index, size=size),
+            root=world.head.root,
+        )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from caretree.ledger import chain
 from caretree.ledger.blocks import block_ref, strip_openings
 from caretree.ledger.chain import BrokenChainError, check_chain, load_head
 from caretree.ledger.queries import block_place
@@ -40,6 +41,16 @@ def grown_world() -> World:
         world.run(TOWN, *(world.denial(TOWN, patient(f"{number}/{n}")) for n in range(90)))
         world.run(TOWN, world.record(TOWN, PATIENT, key), world.unparsed(TOWN))
     return world
+
+
+def test_a_chain_longer_than_is_taken_at_once_is_checked_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = grown_world()
+
+    for leaves_at_once in (1, 2, 91, 200, 10_000):
+        monkeypatch.setattr(chain, "LEAVES_AT_ONCE", leaves_at_once)
+        assert check_chain(world.store, world.rules) == world.head
 
 
 def put(world: World, table: Table, key: bytes, value: bytes) -> None:
@@ -113,12 +124,14 @@ LAST = 7  # the head's height in `grown_world`
         (lambda w: move_head(w, block_hash=Digest(bytes(32))), BrokenChainError, "head"),
         (lambda w: put(w, Table.STATE, HEAD_KEY, b"\xff"), DamagedRowError, "STATE"),
         (lambda w: put(w, Table.STATE, HEAD_KEY, b""), DamagedRowError, "version"),
-        (lambda w: flip(w, Table.TILE, tile_key(level=0, index=0), 70), BrokenChainError, "tile"),
-        (lambda w: flip(w, Table.TILE, tile_key(level=0, index=1), 70), BrokenTreeError, "tile"),
-        (lambda w: flip(w, Table.TILE, tile_key(level=1, index=0)), BrokenTreeError, "tile"),
-        (lambda w: drop(w, Table.TILE, tile_key(level=0, index=1)), BrokenTreeError, "missing"),
-        (lambda w: drop(w, Table.TILE, tile_key(level=0, index=0)), BrokenChainError, "tile"),
-        (lambda w: put(w, Table.TILE, tile_key(level=1, index=0), b""), BrokenTreeError, "tile"),
+        (lambda w: flip(w, Table.TILE, tile_key(level=0, first=0)), BrokenChainError, "tile"),
+        (lambda w: flip(w, Table.TILE, tile_key(level=0, first=4), 70), BrokenChainError, "tile"),
+        (lambda w: flip(w, Table.TILE, tile_key(level=0, first=256)), BrokenTreeError, "tile"),
+        (lambda w: flip(w, Table.TILE, tile_key(level=1, first=0)), BrokenTreeError, "tile"),
+        (lambda w: drop(w, Table.TILE, tile_key(level=0, first=256)), BrokenTreeError, "missing"),
+        (lambda w: drop(w, Table.TILE, tile_key(level=0, first=0)), BrokenTreeError, "missing"),
+        (lambda w: drop(w, Table.TILE, tile_key(level=0, first=4)), BrokenTreeError, "missing"),
+        (lambda w: put(w, Table.TILE, tile_key(level=1, first=0), b""), BrokenTreeError, "tile"),
     ],
 )
 def test_a_damaged_chain_or_tree_stops_the_start(

@@ -76,3 +76,17 @@ def test_names_are_blinded_as_by_the_store() -> None:
     overlay = Overlay(store)
 
     assert [overlay.blind(b"x"), overlay.blind(b"x")] == [store.blind(b"x")] * 2
+
+
+def test_what_is_read_ahead_is_what_the_store_holds_and_hides_no_change() -> None:
+    store = MemoryStore()
+    store.write(Batch([(Table.GRANT, b"a", b"1"), (Table.GRANT, b"b", b"2")]), sync=False)
+    overlay = Overlay(store)
+    overlay.put(Table.GRANT, b"a", b"new")
+    overlay.delete(Table.GRANT, b"b")
+
+    overlay.read_ahead(Table.GRANT, [b"a", b"b", b"c"])
+
+    assert overlay.get_many(Table.GRANT, [b"a", b"b", b"c"]) == [b"new", None, None]
+    overlay.put(Table.GRANT, b"c", b"3")
+    assert overlay.get(Table.GRANT, b"c") == b"3"

@@ -28,6 +28,7 @@ from caretree.ledger.values import (
     Outcome,
     Position,
     Purpose,
+    Record,
     Role,
     Rule,
     SealedKey,
@@ -51,6 +52,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ledger.people import PATIENT
+from tests.ledger.worlds import World
 
 POSITION = Position(height=Height(3), place=Place(0), leaf_index=LeafIndex(2**40))
 RECORD_ID = RecordId(b"r" * 16)
@@ -121,7 +123,7 @@ def test_places_and_answers_are_read_as_written() -> None:
 
 def test_a_patients_rows_are_read_as_written() -> None:
     state = CustodianState(
-        custodian=MemberId("town"), epoch=2, key_id=KEY_ID, closed=True, records=2**40
+        custodian=MemberId("town"), epoch=2, key_id=KEY_ID, closed=True, has_records=True
     )
     assert patient_rows.decode_custodian(patient_rows.encode_custodian(state)) == state
     for revoked_ms in (None, 1, 2**63):
@@ -213,13 +215,61 @@ def test_whatever_stands_in_a_row_only_a_damaged_row_is_raised(
         assert error.table in error.message  # noqa: PT017 (anything else must escape)
 
 
+@pytest.mark.parametrize(
+    ("encoded", "decode"),
+    [
+        (
+            rows.request_row(POSITION, request_digest=Digest(b"d" * 32), record_id=RECORD_ID),
+            rows.decode_first_answer,
+        ),
+        (rows.record_row(POSITION, PATIENT, custodian=TOWN), rows.decode_record_place),
+        (
+            patient_rows.encode_custodian(
+                CustodianState(
+                    custodian=TOWN, epoch=2, key_id=KEY_ID, closed=False, has_records=True
+                )
+            ),
+            patient_rows.decode_custodian,
+        ),
+    ],
+    ids=["REQUEST", "RECORD", "CUSTODIAN"],
+)
+def test_a_row_of_fixed_layout_that_is_cut_or_newer_is_damaged(
+    encoded: bytes, decode: Callable[[bytes], object]
+) -> None:
+    decode(encoded)
+
+    for damaged in (encoded[:20], b"\x02" + encoded[1:], b""):
+        with pytest.raises(DamagedRowError):
+            decode(damaged)
+
+
+def test_a_records_first_row_in_a_history_is_of_one_that_nothing_replaced() -> None:
+    record = World().record(TOWN, PATIENT, World().keyring(TOWN, PATIENT)[1]).body.happening
+    assert isinstance(record, Record)
+
+    row = patient_rows.decode_history(
+        patient_rows.new_history_row(record, POSITION, time_ms=TimeMs(4))
+    )
+
+    assert row == HistoryRow(
+        record_id=record.record_id,
+        custodian=TOWN,
+        keyring_epoch=1,
+        time_ms=TimeMs(4),
+        height=POSITION.height,
+        place=POSITION.place,
+        replaced_by=None,
+    )
+
+
 def test_numbers_in_keys_walk_in_order() -> None:
     numbers = (0, 1, 255, 256, 2**32, 2**64 - 1)
     for before, after in pairwise(numbers):
         assert height_key(before) < height_key(after)
         assert history_key(b"p" * 16, before) < history_key(b"p" * 16, after)
-        assert tile_key(level=0, index=before) < tile_key(level=0, index=after)
-        assert tile_key(level=0, index=after) < tile_key(level=1, index=before)
+        assert tile_key(level=0, first=before) < tile_key(level=0, first=after)
+        assert tile_key(level=0, first=after) < tile_key(level=1, first=before)
 
 
 def test_keys_are_read_back() -> None:

@@ -1,5 +1,6 @@
 """Verifier keys have the id that the format computes, and one text."""
 
+import sys
 from hashlib import sha256
 
 import pytest
@@ -59,6 +60,29 @@ def test_a_name_that_cannot_stand_in_a_line_is_refused(name: str) -> None:
         check_key_name(name)
     with pytest.raises(MalformedError, match="key name"):
         VerifierKey(name=name, signature_type=SignatureType.NOTE, public_key=bytes(32))
+
+
+def test_a_name_is_refused_for_exactly_the_characters_that_the_format_forbids() -> None:
+    for number in range(sys.maxunicode + 1):
+        sign = chr(number)
+        forbidden = sign.isspace() or sign == "+" or sign < " " or "\ud800" <= sign <= "\udfff"
+        assert is_refused(f"a{sign}b") == forbidden, hex(number)
+
+
+def is_refused(name: str) -> bool:
+    """Whether the name cannot stand in a line."""
+    try:
+        check_key_name(name)
+    except MalformedError:
+        return True
+    return False
+
+
+def test_equal_keys_have_equal_hashes_and_a_type_tells_two_keys_apart() -> None:
+    note, cosignature = (cosigner(1).verifier(kind) for kind in SignatureType)
+    again = cosigner(1).verifier(SignatureType.NOTE)
+    assert (again, hash(again)) == (note, hash(note))
+    assert len({note, cosignature, again}) == 2
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 1312])

@@ -25,6 +25,7 @@ from caretree.model.ids import MemberId, PeerId, RequestId, TimeMs
 from caretree.node.assembly import PeerParts, PeerSettings
 from caretree.node.calls import AppendCommand
 from caretree.node.clock import SystemClock
+from caretree.node.deny_list import DenyList
 from caretree.node.disk import Disk
 from caretree.node.founding import _begin, create_data_directory
 from caretree.node.peer import Peer
@@ -182,24 +183,30 @@ class Seat:
         assert self.running.done(), "the peer goes on"
         return self.running.exception()
 
-    def drop(self, unwanted: "Callable[[PeerId, peer_pb2.DeliverRequest], bool]") -> None:
+    def drop(self, unwanted: "Callable[[PeerId, peer_pb2.PeerMessage], bool]") -> None:
         """Lose each message from (a peer) that is unwanted, as a bad network does."""
         received = type(self.peer).receive
 
         async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
-            if not unwanted(sender, request):
+            kept = [said for said in request.messages if not unwanted(sender, said)]
+            if kept:
+                del request.messages[:]
+                request.messages.extend(kept)
                 await received(self.peer, sender, request)
 
         self.peer.receive = receive  # type: ignore[method-assign]
 
     def change(
-        self, changed: "Callable[[PeerId, peer_pb2.DeliverRequest], peer_pb2.DeliverRequest]"
+        self, changed: "Callable[[PeerId, peer_pb2.PeerMessage], peer_pb2.PeerMessage]"
     ) -> None:
         """Take in what `changed` makes of each message."""
         received = type(self.peer).receive
 
         async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
-            await received(self.peer, sender, changed(sender, request))
+            said = [changed(sender, message) for message in request.messages]
+            del request.messages[:]
+            request.messages.extend(said)
+            await received(self.peer, sender, request)
 
         self.peer.receive = receive  # type: ignore[method-assign]
 
@@ -209,6 +216,8 @@ class Seat:
             log=self.founder.peer.log,
             cosigner=self.founder.peer.cosigner,
         )
+        metrics = Metrics(CollectorRegistry())
+        log = build_logger(self.log_lines.append, level="info")
         return PeerSettings(
             genesis=self.genesis,
             member=self.founder.member,
@@ -231,11 +240,12 @@ class Seat:
             timing=self.timing,
             listen_peer=self.address,
             tls=self.tls,
+            deny_list=DenyList(self.tls.deny_list, metrics=metrics, log=log),
             addresses=self.addresses,
             version="0.0.0",
-            metrics=Metrics(CollectorRegistry()),
+            metrics=metrics,
             health=Health(),
-            log=build_logger(self.log_lines.append, level="info"),
+            log=log,
         )
 
 

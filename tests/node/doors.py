@@ -54,6 +54,7 @@ async def client_port(seat: Seat) -> AsyncIterator[str]:
         config,
         metrics=seat.settings.metrics,
         health=seat.settings.health,
+        deny_list=seat.settings.deny_list,
         version="0.0.0",
         log=seat.settings.log,
     )
@@ -89,10 +90,13 @@ def channel_to(seat: Seat, address: str) -> grpc.aio.Channel:
 
 @dataclass(slots=True)
 class Wire:
-    """A connection's middle: where it listens, and how many bytes went back to who dialled."""
+    """A connection's middle: where it listens, how often somebody dialled, and how many bytes went
+    back to who did.
+    """
 
     address: str
     returned: int = 0
+    dialled: int = 0
 
 
 @asynccontextmanager
@@ -113,6 +117,7 @@ async def counting_wire(target: str) -> AsyncIterator[Wire]:
         writer.close()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        wire.dialled += 1
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         writers.extend((writer, far_writer))
         await asyncio.gather(

@@ -30,7 +30,7 @@ def cut_off(seats: Seats, *silent: Seat) -> None:
             seat.drop(_sent_by(far))
 
 
-def _sent_by(peers: set[PeerId]) -> Callable[[PeerId, peer_pb2.DeliverRequest], bool]:
+def _sent_by(peers: set[PeerId]) -> Callable[[PeerId, peer_pb2.PeerMessage], bool]:
     return lambda sender, _: sender in peers
 
 

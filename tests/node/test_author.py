@@ -1,7 +1,7 @@
 """A peer's entries on their way: bounded, signed in batches, followed up until told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from caretree.model.ids import LogIndex, PeerId
 from caretree.model.reasons import CallError, Reason
 from caretree.node import author as authoring
 from caretree.node.applier import AppliedBlock, VoidBlock
-from caretree.node.author import BATCH_ENTRIES_MAX, UNDER_WAY_MAX, Author, Fate
+from caretree.node.author import BATCH_ENTRIES_MAX, UNDER_WAY_MAX, Author, Fate, Submission
 from caretree.raft.messages import NO_PEER
 
 from tests.ledger.builders import HOSPITAL, TOWN
@@ -54,10 +54,10 @@ class Desk:
     def drafts(self, count: int) -> list[Draft]:
         return [self.world.denial(TOWN, PATIENT) for _ in range(count)]
 
-    async def submit(self, count: int = 1) -> "list[asyncio.Future[Fate]]":
-        fates = self.author.submit(self.drafts(count))
+    async def submit(self, count: int = 1) -> Submission:
+        submission = self.author.submit(self.drafts(count))
         await self.turn()
-        return fates
+        return submission
 
     async def turn(self) -> None:
         for _ in range(3):
@@ -103,12 +103,20 @@ def refused(reason: Reason) -> Iterator[None]:
     assert caught.value.reason is reason
 
 
-def reasons(fates: Sequence["asyncio.Future[Fate]"]) -> set[Reason]:
+def reasons(submission: Submission) -> set[Reason]:
     found = set()
-    for fate in fates:
-        error = fate.exception()
-        assert isinstance(error, CallError)
-        found.add(error.reason)
+    for told in submission.told:
+        assert isinstance(told, CallError)
+        found.add(told.reason)
+    return found
+
+
+def fates(*submissions: Submission) -> list[Fate]:
+    found = []
+    for submission in submissions:
+        for told in submission.told:
+            assert isinstance(told, Fate)
+            found.append(told)
     return found
 
 
@@ -122,7 +130,7 @@ async def test_entries_of_one_turn_go_into_one_batch_in_order(desk: Desk) -> Non
     assert leader == LEADER
     assert list(batch.leaves) == [draft.leaf for draft in drafts]
     await desk.order(batch)
-    told = [await fate for fate in (*first, *second)]
+    told = fates(first, second)
     assert [fate.outcome for fate in told] == [Outcome.APPLIED] * 5
     places = [fate.position.place for fate in told if fate.position]
     assert places == [0, 1, 2, 3, 4]
@@ -130,20 +138,21 @@ async def test_entries_of_one_turn_go_into_one_batch_in_order(desk: Desk) -> Non
 
 async def test_fates_are_told_by_place_among_all_batches_of_the_block(desk: Desk) -> None:
     desk.lead()
-    fates = await desk.submit(2)
+    submission = await desk.submit(2)
     other = desk.world.batch(HOSPITAL, *(desk.world.denial(HOSPITAL, PATIENT) for _ in range(3)))
     await desk.order(other, desk.given[0][1])
-    told = [fate.result() for fate in fates]
-    assert [fate.position.place for fate in told if fate.position] == [3, 4]
+    places = [fate.position.place for fate in fates(submission) if fate.position]
+    assert places == [3, 4]
 
 
 async def test_a_refused_entry_is_told_its_outcome_and_no_position(desk: Desk) -> None:
     desk.lead()
     draft = desk.world.revoke(TOWN, PATIENT, b"g" * 16)
-    (fate,) = desk.author.submit([draft])
+    submission = desk.author.submit([draft])
     await desk.turn()
     await desk.order(desk.given[0][1])
-    assert fate.result() == Fate(outcome=Outcome.UNKNOWN_GRANT, position=None)
+    (fate,) = fates(submission)
+    assert fate == Fate(outcome=Outcome.UNKNOWN_GRANT, position=None)
 
 
 async def test_nothing_is_handed_over_without_a_leader_or_a_majority(desk: Desk) -> None:
@@ -167,12 +176,12 @@ async def test_a_new_leader_is_given_all_that_is_under_way_again(desk: Desk) -> 
 
 async def test_batches_of_a_void_block_are_handed_over_again(desk: Desk) -> None:
     desk.lead()
-    (fate,) = await desk.submit()
+    submission = await desk.submit()
     await desk.void(desk.given[0][1])
-    assert not fate.done()
+    assert submission.told == [None]
     assert len(desk.given) == 2
     await desk.order(desk.given[1][1])
-    assert fate.result().outcome is Outcome.APPLIED
+    assert fates(submission)[0].outcome is Outcome.APPLIED
 
 
 async def test_a_refused_batch_is_handed_over_again_after_the_delay_and_not_sooner(
@@ -212,11 +221,11 @@ async def test_what_got_no_answer_is_handed_over_again_after_a_while(desk: Desk)
 
 
 async def test_without_a_leader_what_waits_is_given_up_within_two_seconds(desk: Desk) -> None:
-    fates = await desk.submit(3)
+    submission = await desk.submit(3)
     desk.pass_time(authoring.STUCK_S - 0.01)
-    assert not any(fate.done() for fate in fates)
+    assert submission.told == [None, None, None]
     desk.pass_time(0.01)
-    assert reasons(fates) == {Reason.NO_QUORUM}
+    assert reasons(submission) == {Reason.NO_QUORUM}
     assert (desk.author.queued_entries, desk.author.queued_bytes) == (0, 0)
     with refused(Reason.NO_QUORUM):
         desk.author.submit(desk.drafts(1))
@@ -227,10 +236,10 @@ async def test_without_a_leader_what_waits_is_given_up_within_two_seconds(desk: 
 
 async def test_what_was_handed_over_is_unknown_and_followed_up_all_the_same(desk: Desk) -> None:
     desk.lead()
-    (fate,) = await desk.submit()
+    submission = await desk.submit()
     desk.author.on_leader(NO_PEER)
     desk.pass_time(authoring.STUCK_S)
-    assert reasons([fate]) == {Reason.OUTCOME_UNKNOWN}
+    assert reasons(submission) == {Reason.OUTCOME_UNKNOWN}
     desk.author.on_leader(PeerId(78))
     await desk.turn()
     assert len(desk.given) == 2
@@ -243,10 +252,10 @@ async def test_what_was_handed_over_is_unknown_and_followed_up_all_the_same(desk
 async def test_what_was_signed_but_not_handed_over_is_given_up(desk: Desk) -> None:
     desk.open = False
     desk.lead()
-    (fate,) = await desk.submit()
+    submission = await desk.submit()
     desk.author.on_leader(NO_PEER)
     desk.pass_time(authoring.STUCK_S)
-    assert reasons([fate]) == {Reason.NO_QUORUM}
+    assert reasons(submission) == {Reason.NO_QUORUM}
     desk.open = True
     desk.author.on_leader(LEADER)
     await desk.turn()
@@ -258,13 +267,13 @@ async def test_a_call_made_as_the_leader_falls_silent_is_answered_within_two_sec
 ) -> None:
     desk.open = False
     desk.lead()
-    (fate,) = await desk.submit()
+    submission = await desk.submit()
     desk.pass_time(1.6)  # so long may pass until the silence is noticed
     desk.author.on_leader(NO_PEER)
     desk.pass_time(0.1)
-    assert not fate.done()
+    assert submission.told == [None]
     desk.pass_time(0.2)
-    assert reasons([fate]) == {Reason.NO_QUORUM}
+    assert reasons(submission) == {Reason.NO_QUORUM}
 
 
 async def test_the_queue_is_full_at_its_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,19 +336,61 @@ async def test_full_batches_are_under_way_up_to_their_bound(
 
 async def test_drained_waits_for_every_fate(desk: Desk) -> None:
     desk.lead()
-    fates = await desk.submit(2)
+    submission = await desk.submit(2)
     draining = asyncio.create_task(desk.author.drained())
     await desk.turn()
     assert not draining.done()
     await desk.order(desk.given[0][1])
     await draining
-    assert all(fate.done() for fate in fates)
+    assert len(fates(submission)) == 2
 
 
 async def test_blocks_of_others_and_of_batches_not_known_here_tell_nothing(desk: Desk) -> None:
     desk.lead()
-    (fate,) = await desk.submit()
+    submission = await desk.submit()
     unknown = desk.world.batch(TOWN, desk.world.denial(TOWN, PATIENT))
     other = desk.world.batch(HOSPITAL, desk.world.denial(HOSPITAL, PATIENT))
     await desk.order(unknown, other)
-    assert not fate.done()
+    assert submission.told == [None]
+
+
+async def test_a_listener_is_told_at_once_of_its_entry_alone(desk: Desk) -> None:
+    told: list[object] = []
+    desk.lead()
+    drafts = desk.drafts(3)
+    each_bytes = entry_bytes_max(drafts[0].opening)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authoring, "BATCH_BYTES_MAX", each_bytes)
+        submission = desk.author.submit(drafts, {1: told.append})
+        await desk.turn()
+    await desk.order(desk.given[0][1])
+    assert told == []
+    await desk.order(desk.given[1][1])
+    assert told == [submission.told[1]]
+    assert submission.told[2] is None
+
+
+async def test_who_waits_no_longer_is_told_what_is_known_and_the_rest_goes_on(desk: Desk) -> None:
+    desk.lead()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authoring, "BATCH_ENTRIES_MAX", 1)
+        submission = await desk.submit(2)
+    await desk.order(desk.given[0][1])
+    first, second = await submission.fates(asyncio.get_running_loop().time())
+    assert isinstance(first, Fate)
+    assert isinstance(second, CallError)
+    assert second.reason is Reason.OUTCOME_UNKNOWN
+    await desk.order(desk.given[1][1])
+    assert len(fates(submission)) == 2
+
+
+async def test_a_waiting_call_that_is_cancelled_stops_no_entry(desk: Desk) -> None:
+    desk.lead()
+    submission = await desk.submit()
+    call = asyncio.create_task(submission.fates(asyncio.get_running_loop().time() + 60))
+    await desk.turn()
+    call.cancel()
+    await desk.turn()
+    await desk.order(desk.given[0][1])
+    assert fates(submission)[0].outcome is Outcome.APPLIED
+    await desk.author.drained()

@@ -1,15 +1,19 @@
 """Queues between peers and loop: full at their bound, and what then becomes of the next message."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import cast
 
 import grpc
 import pytest
+from caretree.ledger.genesis import Genesis
 from caretree.model.ids import Digest, PeerId, Term, TreeSize
 from caretree.node import consensus as consenting
 from caretree.node import signing, transport
 from caretree.node.consensus import INBOX_MESSAGES_MAX, Consensus, Parts
+from caretree.node.line import Call, Line
 from caretree.node.signing import Roots
 from caretree.node.transport import QUEUE_MESSAGES_MAX, LinkContext, PeerLink
 from caretree.proto.peer.v1 import peer_pb2
@@ -17,8 +21,8 @@ from caretree.raft.messages import Message, MessageType
 
 from tests.ledger.builders import HOSPITAL, founders
 from tests.node.bench import FixedClock
+from tests.waiting import until
 
-Call: TypeAlias = "grpc.aio.StreamStreamCall[peer_pb2.DeliverRequest, peer_pb2.DeliverResponse]"
 OTHER = founders()[HOSPITAL].as_peer()
 
 
@@ -37,21 +41,26 @@ class Clockwork:
     """What a stream needs of its context."""
 
     clock: FixedClock = field(default_factory=FixedClock)
+    genesis: Genesis = field(default_factory=lambda: founders().genesis)
 
 
 @dataclass(slots=True)
 class Stream:
     """A stream to nobody, which breaks when told."""
 
-    written: int = 0
+    written: list[peer_pb2.DeliverRequest] = field(default_factory=list)
     breaks: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def write(self, _request: peer_pb2.DeliverRequest) -> None:
-        self.written += 1
+    async def write(self, request: peer_pb2.DeliverRequest) -> None:
+        self.written.append(request)
 
-    async def broken(self) -> None:
+    async def read(self) -> peer_pb2.DeliverResponse:
         await self.breaks.wait()
         raise asyncio.InvalidStateError
+
+    def line(self) -> Line:
+        """The stream as a link holds it."""
+        return Line(cast("grpc.aio.Channel", None), cast("Call", self))
 
 
 def link() -> tuple[PeerLink, Lost]:
@@ -61,8 +70,8 @@ def link() -> tuple[PeerLink, Lost]:
     return made, lost
 
 
-def message(size: int = 10) -> peer_pb2.DeliverRequest:
-    return peer_pb2.DeliverRequest(batch=peer_pb2.BatchBytes(batch=bytes(size)))
+def message(size: int = 10) -> peer_pb2.PeerMessage:
+    return peer_pb2.PeerMessage(batch=peer_pb2.BatchBytes(batch=bytes(size)))
 
 
 def test_a_link_holds_so_many_messages_and_the_next_is_lost_and_told() -> None:
@@ -99,15 +108,16 @@ async def test_a_stream_that_idles_for_long_grows_nothing_and_its_break_is_told(
     made, _ = link()
     made._context = cast("LinkContext", Clockwork())
     stream = Stream()
-    ended = asyncio.ensure_future(stream.broken())
-    ended.add_done_callback(made._note_end)
-    writing = asyncio.create_task(made._write_all(cast("Call", stream), ended))
+    line = stream.line()
+    line.ended.add_done_callback(made._wake)
+    no_other: asyncio.Future[Line] = asyncio.Future()
+    writing = asyncio.create_task(made._write_all(line, no_other))
     for _ in range(50):
         made.send(message())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert stream.written == 50
-    assert len(ended._callbacks) == 1
+    assert len(stream.written) == 50
+    assert len(line.ended._callbacks) == 2  # the line's own, and the link's
     stream.breaks.set()
     with pytest.raises(asyncio.InvalidStateError):
         await writing
@@ -146,3 +156,56 @@ def test_so_many_roots_are_at_hand_and_older_ones_are_not(
         roots.applied(TreeSize(size), Digest(bytes([size]) * 32))
     known = [roots.root(TreeSize(size)) for size in range(5)]
     assert [each is not None for each in known] == [False, False, True, True, False]
+
+
+@pytest.mark.asyncio
+async def test_what_waits_together_is_written_together_and_in_order() -> None:
+    stream, said = Stream(), [message(size) for size in (1, 2, 3)]
+    await _written(stream, said)
+    assert [list(request.messages) for request in stream.written] == [said]
+
+
+@pytest.mark.asyncio
+async def test_what_is_too_much_for_one_message_is_written_as_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = [message(1000) for _ in range(5)]
+    monkeypatch.setattr(transport, "BUNDLE_BYTES_MAX", 2 * said[0].ByteSize())
+    stream = Stream()
+    await _written(stream, said)
+    assert [len(request.messages) for request in stream.written] == [2, 2, 1]
+
+
+@pytest.mark.asyncio
+async def test_a_message_without_news_goes_with_the_next_one_or_after_a_moment() -> None:
+    stream = Stream()
+    async with _writing(stream) as made:
+        made.send(message(1), lazily=True)
+        made.send(message(2))
+        await until(lambda: len(stream.written) == 1)
+        assert len(stream.written[0].messages) == 2
+        made.send(message(3), lazily=True)
+        await until(lambda: len(stream.written) == 2)
+
+
+async def _written(stream: Stream, said: list[peer_pb2.PeerMessage]) -> None:
+    """Write these to the stream, all of which wait before the first is written."""
+    async with _writing(stream) as made:
+        for each in said:
+            made.send(each)
+        await until(lambda: sum(len(each.messages) for each in stream.written) == len(said))
+
+
+@asynccontextmanager
+async def _writing(stream: Stream) -> AsyncIterator[PeerLink]:
+    """A link that writes to this stream for as long as the context lasts."""
+    made, _ = link()
+    made._context = cast("LinkContext", Clockwork())
+    line, no_other = stream.line(), asyncio.Future[Line]()
+    writing = asyncio.create_task(made._write_all(line, no_other))
+    try:
+        yield made
+    finally:
+        writing.cancel()
+        line.ended.cancel()
+        await asyncio.gather(writing, line.ended, return_exceptions=True)

@@ -1,5 +1,6 @@
 """Whom a connection names: a member's own authority vouches for its own people and peers, alone."""
 
+import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,18 +13,23 @@ from caretree.cli.certificates import Authority, create_authority, issue_peer, i
 from caretree.ledger.genesis import Genesis
 from caretree.model.ids import MemberId, PeerId, show_peer_id
 from caretree.model.reasons import CallError, Reason
+from caretree.node.admission import Admission, AuthContext
+from caretree.node.deny_list import DenyList
 from caretree.node.identity import (
+    Identity,
     PeerIdentity,
     PrincipalIdentity,
-    authenticate,
     server_name,
     trusted_authorities,
 )
+from caretree.telemetry.logs import build_logger
+from caretree.telemetry.metrics import Metrics
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from prometheus_client import CollectorRegistry
 
 from tests.ledger.builders import CONSORTIUM, HOSPITAL, OFFICE, TOWN, found, founder
 
@@ -91,6 +97,14 @@ def pem_with(names: Sequence[x509.GeneralName] | None, *, by: Authority | None =
 
 def uri(text: str) -> x509.UniformResourceIdentifier:
     return x509.UniformResourceIdentifier(text)
+
+
+def authenticate(auth: AuthContext, genesis: Genesis, *, now: datetime) -> Identity:
+    """Whom the connection's certificate names, for whoever has not seen it before."""
+    nobody = DenyList(
+        None, metrics=Metrics(CollectorRegistry()), log=build_logger(lambda _: None, level="error")
+    )
+    return Admission(genesis, nobody, now=lambda: now).examine(auth).identity
 
 
 @contextmanager
@@ -206,3 +220,18 @@ def test_a_server_is_known_by_the_name_in_its_certificate() -> None:
 def test_every_members_authority_is_trusted_to_speak_for_its_own() -> None:
     trusted = x509.load_pem_x509_certificates(trusted_authorities(genesis()))
     assert trusted == [authorities()[member].certificate for member in MEMBERS]
+
+
+@pytest.mark.parametrize(
+    ("made", "changed"),
+    # The version's number; the object id of the basic constraints, to that of alternative names.
+    [("a003020102", "a00302012f"), ("0603551d13", "0603551d11")],
+    ids=["of no known version", "with an extension twice"],
+)
+def test_a_certificate_that_no_authority_makes_is_refused(made: str, changed: str) -> None:
+    der = x509.load_pem_x509_certificate(principal_pem()).public_bytes(Encoding.DER)
+    assert der.count(bytes.fromhex(made)) == 1
+    body = base64.encodebytes(der.replace(bytes.fromhex(made), bytes.fromhex(changed)))
+    pem = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % body
+    with refused():
+        authenticate(context(pem), genesis(), now=NOW)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
+from caretree.crypto.ed25519 import verify
 from caretree.ledger.blocks import block_ref, encode_block_ref, with_openings
 from caretree.ledger.certificate import certification, sign_lines
 from caretree.ledger.holes import HOLE_MARK, is_justified
@@ -78,6 +79,7 @@ class Door:
         self.bench = Bench()
         self.clock = FixedClock()
         self.taken = Taken()
+        self.log_end = LogIndex(7)
         self.metrics = metrics()
         self.lines: list[bytes] = []
         self.certifier = Certifier(
@@ -85,6 +87,7 @@ class Door:
             self.clock,
             own_root=lambda _: None,
             newest=None,
+            check=verify,
             metrics=self.metrics,
             log=log_to(self.lines),
         )
@@ -103,6 +106,7 @@ class Door:
                 spread=self._spread,
                 holes_allowed=self._hole_allowed,
                 head=lambda: self.bench.applier.head,
+                log_end=lambda: self.log_end,
             )
         )
 
@@ -113,7 +117,8 @@ class Door:
         return is_justified(self.bench.store, height, digest, place)
 
     def say(self, **message: object) -> None:
-        request = peer_pb2.DeliverRequest(clock_ms=self.clock.ms, **message)  # type: ignore[arg-type]
+        said = peer_pb2.PeerMessage(**message)  # type: ignore[arg-type]
+        request = peer_pb2.DeliverRequest(clock_ms=self.clock.ms, messages=[said])
         asyncio.run(self.inbound.receive(LEADER, request))
 
     def say_lost(self, **message: object) -> str:
@@ -193,6 +198,25 @@ def test_messages_without_blocks_are_let_through() -> None:
     door.say(raft=encode_raft(append_of((row(1),))))
     door.say(raft=encode_raft(replace(append_of(()), type=MessageType.HEARTBEAT)))
     assert len(door.taken.messages) == 2
+
+
+def test_a_heartbeat_commits_up_to_the_log_s_end_and_is_lost_beyond_it() -> None:
+    door = Door()
+
+    def passes(*, term: int, commit: int) -> bool:
+        before = len(door.taken.messages)
+        beat = replace(append_of((), term=term), type=MessageType.HEARTBEAT)
+        door.say(raft=encode_raft(replace(beat, commit=LogIndex(commit))))
+        return len(door.taken.messages) > before
+
+    for term in (1, 9):
+        assert passes(term=term, commit=7)
+        assert not passes(term=term, commit=8)
+        assert not passes(term=term, commit=2**63)
+    # What the watermark says it had, the core may miss: it is not kept from it.
+    door.log_end = LogIndex(9)
+    assert passes(term=9, commit=9)
+    assert sum(b"never acknowledged" in line for line in door.lines) == 2
 
 
 def test_a_block_so_far_ahead_is_acknowledged_and_one_further_ahead_is_not() -> None:

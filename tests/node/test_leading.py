@@ -117,12 +117,12 @@ async def test_void_blocks_take_no_height_and_the_entries_are_ordered_again(
 def spoil_blocks(seat: Seat, sender: PeerId) -> None:
     """One bit of each body in every block from this sender changes on the way."""
 
-    def changed(found: PeerId, request: peer_pb2.DeliverRequest) -> peer_pb2.DeliverRequest:
+    def changed(found: PeerId, request: peer_pb2.PeerMessage) -> peer_pb2.PeerMessage:
         if found != sender or request.WhichOneof("message") != "block":
             return request
         block = parse_block(request.block.block)
         openings = [_spoiled(each) for batch in block.batches for each in batch.openings]
-        spoiled = peer_pb2.DeliverRequest()
+        spoiled = peer_pb2.PeerMessage()
         spoiled.CopyFrom(request)
         spoiled.block.block = with_openings(block, openings).encoded
         return spoiled

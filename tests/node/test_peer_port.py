@@ -146,7 +146,7 @@ async def test_a_message_that_does_not_fit_ends_the_stream_and_not_the_peer(seat
         origin=seats[TOWN].genesis.origin,
         membership_epoch=FIRST_MEMBERSHIP_EPOCH,
         clock_ms=seats[TOWN].clock.now_ms(),
-        batch=peer_pb2.BatchBytes(batch=b"junk"),
+        messages=[peer_pb2.PeerMessage(batch=peer_pb2.BatchBytes(batch=b"junk"))],
     )
     found = await said(seats, pair, greeting(seats, seats[HOSPITAL].peer_id), junk)
     assert found is grpc.StatusCode.DATA_LOSS

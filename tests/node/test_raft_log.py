@@ -1,6 +1,7 @@
 """Raft's log in the store: what is staged, what is seen, and what a start finds."""
 
 import pytest
+from caretree.ledger.rows import DamagedRowError
 from caretree.model.ids import LogIndex, PeerId, Term
 from caretree.node.raft_log import (
     CACHED_ENTRIES_MAX,
@@ -143,3 +144,33 @@ def test_a_row_of_a_newer_release_is_refused() -> None:
     store.write(batch, sync=True)
     with pytest.raises(NewerReleaseError):
         StoredLog(store, VOTERS).entry(LogIndex(1))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"\x01" * 13, b"\x01" + bytes(8) + b"\x07" + bytes(4)],
+    ids=["empty", "cut", "type"],
+)
+def test_a_row_that_was_damaged_is_named_as_damage(value: bytes) -> None:
+    with pytest.raises(DamagedRowError, match="RAFT_LOG: a row is not what was written there"):
+        decode_row(LogIndex(1), value)
+
+
+@pytest.mark.parametrize("key", [b"hard-state", b"applied"])
+@pytest.mark.parametrize("value", [b"", b"\x01" * 7, b"\x01" * 26])
+def test_a_state_of_another_length_is_named_as_damage(key: bytes, value: bytes) -> None:
+    _, store = new_log()
+    batch = Batch()
+    batch.put(Table.RAFT_STATE, key, value)
+    store.write(batch, sync=True)
+    with pytest.raises(DamagedRowError, match="RAFT_STATE"):
+        StoredLog(store, VOTERS).applied()
+
+
+def test_a_row_under_a_key_that_is_no_log_index_is_named_as_damage() -> None:
+    _, store = new_log()
+    batch = Batch()
+    batch.put(Table.RAFT_LOG, b"\xff" * 9, b"row")
+    store.write(batch, sync=True)
+    with pytest.raises(DamagedRowError, match="9 bytes, expected 8"):
+        StoredLog(store, VOTERS)

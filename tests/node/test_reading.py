@@ -106,7 +106,7 @@ async def test_no_byte_of_content_is_on_the_wire_before_the_reading_is_written(
 
             async def whole_history() -> list[bytes]:
                 call = stub.ListHistory(listing, timeout=10)
-                return [m.record.content async for m in call if m.HasField("record")]
+                return [record.content async for part in call for record in part.records]
 
             async def one_record() -> list[bytes]:
                 answer = await stub.GetRecord(getting, timeout=10)

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from caretree.crypto.ed25519 import verify
 from caretree.crypto.keystore import PeerKeys
+from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.certificate import certification
 from caretree.model.ids import Digest, PeerId, TreeSize
 from caretree.node import signing as signings
@@ -35,11 +37,17 @@ class Desk:
             FixedClock(),
             own_root=lambda _size: ROOT,
             newest=None,
+            check=verify,
             metrics=metrics(),
             log=log_to([]),
         )
         self.signing = Signing(
-            genesis=GENESIS, own=own, keys=keys, clock=FixedClock(), certifier=certifier
+            genesis=GENESIS,
+            own=own,
+            keys=keys,
+            clock=FixedClock(),
+            certifier=certifier,
+            check=RememberingCheck(),
         )
         carrier = SimpleNamespace(
             send_signatures=lambda to, lines: self.sent.append((to, lines)),

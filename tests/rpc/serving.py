@@ -24,10 +24,18 @@ from caretree.config.values import (
     TlsFiles,
 )
 from caretree.ledger.values import Role
-from caretree.model.ids import MemberId
+from caretree.model.ids import Digest, MemberId
+from caretree.model.reasons import Reason
+from caretree.node.admission import Admission, Shown
+from caretree.node.clock import utc_now
+from caretree.node.deny_list import DenyList
+from caretree.node.identity import PrincipalIdentity
+from caretree.rpc.guard import Guard
 from caretree.rpc.server import build_server
 from caretree.telemetry.health import Health, HealthState
 from caretree.telemetry.logs import build_logger
+from caretree.telemetry.metrics import Metrics, Port, ReloadedFile
+from prometheus_client import CollectorRegistry
 
 from tests.certificates import Authority, KeyPair, make_authority
 from tests.ledger.builders import CONSORTIUM, HOSPITAL, OFFICE, TOWN, Consortium, found, founder
@@ -78,10 +86,24 @@ def trusted() -> Trusted:
     )
 
 
+# What the guard knows of a caller's certificate, where no connection was made.
+SHOWN: Final = Shown(
+    identity=PrincipalIdentity(member=TOWN, principal=SYSTEM),
+    fingerprint=Digest(bytes(32)),
+    not_before=datetime(2020, 1, 1, tzinfo=UTC),
+    not_after=datetime(2099, 1, 1, tzinfo=UTC),
+)
+
+
 @cache
 def principal_pair(name: str) -> KeyPair:
     """The certificate of a principal of the town."""
     return trusted().authorities[TOWN].issue_principal(name)
+
+
+def nobody_denied() -> DenyList:
+    """A deny list without a file."""
+    return DenyList(None, metrics=Metrics(CollectorRegistry()), log=SILENT)
 
 
 @dataclass(slots=True)
@@ -90,6 +112,14 @@ class Recorder:
 
     started: list[tuple[str, str, str]] = field(default_factory=list)
     handled: list[tuple[str, str, str, str]] = field(default_factory=list)
+    refused: list[tuple[Port, Reason]] = field(default_factory=list)
+    not_reloaded: list[ReloadedFile] = field(default_factory=list)
+
+    def certificate_refused(self, port: Port, reason: Reason, /) -> None:
+        self.refused.append((port, reason))
+
+    def reload_failed(self, file: ReloadedFile, /) -> None:
+        self.not_reloaded.append(file)
 
     def grpc_started(self, grpc_type: str, service: str, method: str, /) -> None:
         self.started.append((grpc_type, service, method))
@@ -129,6 +159,24 @@ class Serving:
         return self.channel(principal_pair(name))
 
 
+def guard_of_town(
+    *,
+    now: Callable[[], datetime] = utc_now,
+    stopping: bool = False,
+    deny_list: DenyList | None = None,
+    refused: Callable[[Port, Reason], None] = lambda _port, _reason: None,
+) -> Guard:
+    """The guard of the town's client port."""
+    genesis = trusted().consortium.genesis
+    return Guard(
+        admission=Admission(genesis, deny_list or nobody_denied(), now=now),
+        member=TOWN,
+        principals=PRINCIPALS,
+        stopping=lambda: stopping,
+        refused=refused,
+    )
+
+
 @asynccontextmanager
 async def serving(
     peer: FakePeer | None = None,
@@ -136,18 +184,26 @@ async def serving(
     reflection: bool = False,
     now: Callable[[], datetime] | None = None,
     address: str | None = None,
+    deny_list: DenyList | None = None,
+    principals: tuple[Principal, ...] = PRINCIPALS,
 ) -> AsyncIterator[Serving]:
     """The server of the town, healthy."""
     peer = peer or FakePeer(ledger=FakeLedger(trusted().consortium))
     recorder, health = Recorder(), Health()
     health.change(HealthState.CAN_COMMIT, reason="a leader is known")
     with tempfile.TemporaryDirectory() as folder:
-        config = config_of(Path(folder), address or free_address(), reflection=reflection)
+        config = config_of(
+            Path(folder),
+            address or free_address(),
+            reflection=reflection,
+            principals=principals,
+        )
         server = build_server(
             peer,
             config,
             metrics=recorder,
             health=health,
+            deny_list=deny_list or nobody_denied(),
             version="0.1.0",
             log=SILENT,
             now=now or (lambda: datetime.now(UTC)),
@@ -165,7 +221,13 @@ async def serving(
             await server.stop(grace=None)
 
 
-def config_of(folder: Path, address: str, *, reflection: bool) -> Config:
+def config_of(
+    folder: Path,
+    address: str,
+    *,
+    reflection: bool,
+    principals: tuple[Principal, ...] = PRINCIPALS,
+) -> Config:
     """The town's configuration, its certificate written to the folder."""
     certificate, key = folder / "peer.pem", folder / "peer.key"
     certificate.write_bytes(trusted().server.certificate)
@@ -175,7 +237,7 @@ def config_of(folder: Path, address: str, *, reflection: bool) -> Config:
         listen=Listen(client=address, peer="127.0.0.1:1"),
         tls=TlsFiles(peer_certificate=certificate, peer_key=key),
         peers={},
-        principals=PRINCIPALS,
+        principals=principals,
         api=Api(reflection=reflection),
         http=Http(),
         log=Log(),

@@ -1,11 +1,8 @@
 """Who gets through the door of the client port."""
 
 import asyncio
-import socket
 import ssl
-import tempfile
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import grpc
 import pytest
@@ -19,10 +16,12 @@ from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
 from tests.certificates import KeyPair, make_authority
 from tests.ledger.builders import CONSORTIUM, HOSPITAL, TOWN
+from tests.rpc.raw_http2 import connection
 from tests.rpc.requests import TIMEOUT_S, Refusal, append_request, refusal_of
 from tests.rpc.serving import (
     DOCTOR,
     OPERATOR,
+    SERVER_NAME,
     STRANGER,
     SYSTEM,
     Serving,
@@ -134,8 +133,8 @@ async def test_tls_itself_refuses_a_client_without_a_certificate_of_the_consorti
 
 async def test_a_connection_of_tls_1_2_is_refused() -> None:
     async with serving() as server:
-        newer = await asyncio.to_thread(_raw_call, server.address, ssl.TLSVersion.TLSv1_3)
-        older = await asyncio.to_thread(_raw_call, server.address, ssl.TLSVersion.TLSv1_2)
+        newer = await asyncio.to_thread(_raw_status, server.address, ssl.TLSVersion.TLSv1_3)
+        older = await asyncio.to_thread(_raw_status, server.address, ssl.TLSVersion.TLSv1_2)
 
     assert b"NO_CERTIFICATE" not in newer
     assert b"0.1.0" in newer
@@ -241,60 +240,13 @@ async def test_one_principal_has_so_many_calls_under_way_and_not_one_more() -> N
     assert refusal.retry_ms == 100
 
 
-def _raw_call(address: str, version: ssl.TLSVersion) -> bytes:
-    """What GetStatus is answered over HTTP/2 written by hand; empty when TLS breaks off."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = context.maximum_version = version
-    context.set_alpn_protocols(["h2"])
-    with tempfile.TemporaryDirectory() as folder:
-        pair, file = principal_pair(DOCTOR), Path(folder, "pair.pem")
-        file.write_bytes(pair.certificate + pair.key)
-        context.load_cert_chain(file)
-    context.load_verify_locations(cadata=trusted().authorities[TOWN].pem.decode())
-    host, port = address.rsplit(":", 1)
-    answer = b""
-    try:
-        with (
-            socket.create_connection((host, int(port)), timeout=5) as plain,
-            context.wrap_socket(plain, server_hostname="localhost") as secure,
-        ):
-            secure.sendall(_request())
-            while chunk := secure.recv(65536):
-                answer += chunk
-                if b"grpc-status" in answer:
-                    break
-    except (ssl.SSLError, ConnectionError):
-        return b""
-    return answer
-
-
-def _request() -> bytes:
-    """The connection's start, then one call: headers, and an empty message that ends the stream."""
-    headers = {
-        ":method": "POST",
-        ":scheme": "https",
-        ":path": "/caretree.api.v1.OperationService/GetStatus",
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "grpc-timeout": "5S",
-    }
-    # RFC 7541 6.2.2: a literal field without indexing and a new name; all are shorter than 127.
-    block = b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in headers.items()
-    )
-    return b"".join(
-        [
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            _frame(0x4, 0, 0, b""),
-            _frame(0x1, 0x4, 1, block),
-            _frame(0x0, 0x1, 1, bytes(5)),
-        ]
-    )
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return (
-        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-    )
+def _raw_status(address: str, version: ssl.TLSVersion) -> bytes:
+    """What GetStatus is answered over this version of TLS."""
+    with connection(
+        address,
+        authority=trusted().authorities[TOWN].pem,
+        pair=principal_pair(DOCTOR),
+        version=version,
+        name=SERVER_NAME,
+    ) as raw:
+        return raw.call("/caretree.api.v1.OperationService/GetStatus")

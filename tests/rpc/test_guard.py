@@ -1,26 +1,14 @@
 """What the guard remembers of a certificate, and for how long."""
 
-from datetime import UTC, datetime
-
 import pytest
 from caretree.model.reasons import CallError, Reason
 from caretree.rpc.guard import Guard, answer_by
 
 from tests.certificates import KeyPair
 from tests.ledger.builders import TOWN
-from tests.rpc.serving import DOCTOR, PRINCIPALS, trusted
+from tests.rpc.serving import DOCTOR, guard_of_town, trusted
 
 STATUS = "/caretree.api.v1.OperationService/GetStatus"
-
-
-def _guard(*, stopping: bool = False) -> Guard:
-    return Guard(
-        genesis=trusted().consortium.genesis,
-        member=TOWN,
-        principals=PRINCIPALS,
-        now=lambda: datetime.now(UTC),
-        stopping=lambda: stopping,
-    )
 
 
 def _admit(guard: Guard, pair: KeyPair, *, tls: bytes = b"TLSv1.3", method: str = STATUS) -> str:
@@ -30,17 +18,17 @@ def _admit(guard: Guard, pair: KeyPair, *, tls: bytes = b"TLSv1.3", method: str 
 
 
 def test_certificates_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caretree.rpc.guard.KNOWN_CERTIFICATES_MAX", 2)
-    guard = _guard()
+    monkeypatch.setattr("caretree.node.admission.KNOWN_CERTIFICATES_MAX", 2)
+    guard = guard_of_town()
     pairs = [trusted().authorities[TOWN].issue_principal(DOCTOR) for _ in range(3)]
     for pair in (*pairs, *pairs):
         assert _admit(guard, pair) == DOCTOR
 
-    assert len(guard._known) == 2
+    assert len(guard._admission._known) == 2
 
 
 def test_what_is_remembered_of_a_certificate_holds_for_its_tls_version_alone() -> None:
-    guard = _guard()
+    guard = guard_of_town()
     pair = trusted().authorities[TOWN].issue_principal(DOCTOR)
     _admit(guard, pair)
 
@@ -53,7 +41,7 @@ def test_a_method_without_a_row_is_refused_to_everybody() -> None:
     pair = trusted().authorities[TOWN].issue_principal(DOCTOR)
 
     with pytest.raises(CallError) as caught:
-        _admit(_guard(), pair, method="/caretree.api.v1.OperationService/Other")
+        _admit(guard_of_town(), pair, method="/caretree.api.v1.OperationService/Other")
     assert caught.value.reason is Reason.ROLE_NOT_PERMITTED
 
 
@@ -65,7 +53,7 @@ def test_a_call_is_answered_a_little_before_its_client_gives_up() -> None:
 
 
 def test_a_peer_that_stops_takes_no_more_calls_but_tells_its_health() -> None:
-    guard = _guard(stopping=True)
+    guard = guard_of_town(stopping=True)
     pair = trusted().authorities[TOWN].issue_principal(DOCTOR)
 
     with pytest.raises(CallError) as caught:

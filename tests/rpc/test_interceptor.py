@@ -8,14 +8,14 @@ from typing import Any, Final, TypeAlias
 import grpc
 import pytest
 from caretree.model.reasons import CallError, FieldViolation, Reason
-from caretree.rpc.guard import AuthContext, Caller, Guard, current_caller
+from caretree.node.admission import AuthContext
+from caretree.rpc.guard import Caller, Guard, current_caller
 from caretree.rpc.interceptor import EdgeInterceptor
 from caretree.rpc.permissions import PERMISSIONS
 from typing_extensions import override
 
-from tests.ledger.builders import TOWN
 from tests.rpc.requests import TIMEOUT_S, refusal_of
-from tests.rpc.serving import PRINCIPALS, SILENT, Recorder, free_address, trusted
+from tests.rpc.serving import PRINCIPALS, SHOWN, SILENT, Recorder, free_address, guard_of_town
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
@@ -45,7 +45,13 @@ class _FixedGuard(Guard):
         if self._refusal is not None:
             raise self._refusal
         permission = PERMISSIONS["/grpc.health.v1.Health/Check"]
-        yield Caller(principal=PRINCIPALS[0], permission=permission, deadline=loop_time)
+        yield Caller(
+            principal=PRINCIPALS[0], permission=permission, deadline=loop_time + 60, shown=SHOWN
+        )
+
+    @override
+    def check(self, caller: Caller) -> None:
+        assert caller.shown is SHOWN
 
 
 class _Handlers(grpc.GenericRpcHandler):
@@ -110,10 +116,7 @@ def _real_guard() -> Guard:
     def now() -> Any:  # noqa: ANN401
         raise AssertionError
 
-    genesis = trusted().consortium.genesis
-    return Guard(
-        genesis=genesis, member=TOWN, principals=PRINCIPALS, now=now, stopping=lambda: False
-    )
+    return guard_of_town(now=now)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -50,8 +50,8 @@ async def _page(
     stub: RecordServiceStub, request: records_pb2.ListHistoryRequest
 ) -> tuple[records_pb2.HistoryPage, list[records_pb2.HistoryRecord]]:
     parts = [part async for part in stub.ListHistory(request, timeout=TIMEOUT_S)]
-    assert parts[0].WhichOneof("part") == "page"
-    return parts[0].page, [part.record for part in parts[1:]]
+    assert [part.HasField("page") != bool(part.records) for part in parts] == [True] * len(parts)
+    return parts[0].page, [record for part in parts for record in part.records]
 
 
 async def test_an_appended_record_comes_with_a_receipt_that_verifies() -> None:

@@ -33,6 +33,7 @@ from caretree.rpc.validation import (
 
 from tests.ledger.builders import founders
 from tests.rpc.requests import PERSON, append_request, grant_request, patient
+from tests.rpc.serving import SHOWN
 
 _GENESIS = founders().genesis
 _RECORD_ID = bytes(range(16))
@@ -41,7 +42,7 @@ _RECORD_ID = bytes(range(16))
 def _caller(method: str) -> Caller:
     principal = Principal(name="clinic-system", kind=PrincipalKind.SYSTEM, roles=frozenset(Role))
     permission = PERMISSIONS[f"/caretree.api.v1.{method}"]
-    return Caller(principal=principal, permission=permission, deadline=0.0)
+    return Caller(principal=principal, permission=permission, deadline=0.0, shown=SHOWN)
 
 
 _APPENDING = _caller("RecordService/Append")

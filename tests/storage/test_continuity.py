@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from caretree.storage.continuity import WINDOW, BatchNumbers, LogFill, row_cost
+from caretree.storage.continuity import WINDOW, BatchNumbers, LogFill, batch_cost
 from caretree.storage.errors import StorageLostError
 
 BUFFER = 10_000
@@ -155,5 +155,7 @@ def test_a_new_log_begins_with_the_batch_that_opened_it() -> None:
 
 
 def test_a_row_costs_more_than_its_bytes() -> None:
-    assert row_cost(b"k" * 9, b"v" * 100) > 109 + 8 * 12
-    assert row_cost(b"k", None) > 100
+    assert batch_cost([(b"k" * 9, b"v" * 100)]) > 109 + 8 * 12
+    assert batch_cost([(b"k", None)]) > 100
+    assert batch_cost([(b"k", None), (b"k", b"v")]) > 201
+    assert batch_cost([]) == 0

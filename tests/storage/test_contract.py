@@ -1,5 +1,6 @@
 """What every store promises, on the real door and on the fake alike."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,29 @@ def test_a_row_that_was_never_written_is_none(store: KeyValue) -> None:
 
     assert store.get(PLAIN, b"ke") is None
     assert store.get(PLAIN, b"keys") is None
+
+
+@TABLES
+def test_many_rows_are_read_at_once_in_the_order_asked_for(store: KeyValue, table: Table) -> None:
+    put(store, table, [(u64(number), b"v%d" % number) for number in range(9)])
+
+    keys = [u64(number) for number in (8, 3, 99, 3, 0)]
+    assert store.get_many(table, keys) == [b"v8", b"v3", None, b"v3", b"v0"]
+    assert store.view().get_many(table, []) == []
+    store.close()
+    with pytest.raises(StorageClosedError):
+        store.get_many(table, keys)
+
+
+@TABLES
+def test_a_long_scan_misses_nothing_however_large_its_rows(store: KeyValue, table: Table) -> None:
+    sizes = [1, 300_000, 5, *[40_000] * 20, *[3] * 300]
+    put(store, table, [(u64(place), b"v" * size) for place, size in enumerate(sizes)])
+
+    for reverse in (False, True):
+        found = [(key, len(value)) for key, value in store.scan(table, reverse=reverse)]
+        expected = [(u64(place), size) for place, size in enumerate(sizes)]
+        assert found == (expected[::-1] if reverse else expected)
 
 
 @TABLES
@@ -188,6 +212,35 @@ def test_readers_on_other_threads_see_whole_batches_until_the_close(store: KeyVa
         reader.join(timeout=30)
 
     assert torn == []
+
+
+def test_readers_that_stop_midway_while_the_store_closes_end_nothing_but_themselves(
+    tmp_path: Path,
+) -> None:
+    for turn in range(30):
+        store = create(tmp_path / f"database-{turn}")
+        put(store, PLAIN, [(u64(key), b"value") for key in range(50)])
+        begun = threading.Barrier(3)
+
+        def read(store: KeyValue = store, begun: threading.Barrier = begun) -> None:
+            begun.wait(timeout=30)
+            with contextlib.suppress(StorageClosedError):
+                while True:
+                    view = store.view()
+                    next(view.scan(PLAIN))
+                    view.scan(PLAIN)  # never begun
+                    next(store.scan(PLAIN, reverse=True))
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for reader in readers:
+            reader.start()
+        begun.wait(timeout=30)
+        store.close()
+        for reader in readers:
+            reader.join(timeout=30)
+
+        with pytest.raises(StorageClosedError):
+            store.get(PLAIN, u64(0))
 
 
 @TABLES

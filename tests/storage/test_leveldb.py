@@ -284,7 +284,7 @@ def test_the_door_turns_every_check_of_leveldb_on(tmp_path: Path) -> None:
 
         def iterator(self, *, verify_checksums: bool, **_: object) -> Iterator[object]:
             asked.append(verify_checksums)
-            return iter(())
+            yield from ()
 
     handle = store._source
     store._source = Asked()

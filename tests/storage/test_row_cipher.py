@@ -1,19 +1,20 @@
 """Rows at rest: sealed for one place under one key, and names that say nothing."""
 
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from caretree.model.errors import MalformedError
 from caretree.storage.errors import StorageError
 from caretree.storage.keys import Table
-from caretree.storage.row_cipher import RowCipher
+from caretree.storage.row_cipher import GROUP_KEYS_MAX, RowCipher
 from Crypto.Cipher import AES
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.storage.stores import STORAGE_KEY, cipher
+from tests.storage.stores import STORAGE_KEY, SystemBytes, cipher
 
 
 class CountedBytes:
@@ -42,17 +43,45 @@ def test_the_same_row_is_never_sealed_twice_alike() -> None:
     assert len(rows) == 50
 
 
+def test_no_nonce_comes_twice_under_one_key_from_any_thread() -> None:
+    sealing = cipher()
+    with ThreadPoolExecutor(4) as threads:
+        rows = list(threads.map(lambda _: sealing.seal(Table.BODY, b"key", b"value"), range(2_000)))
+
+    assert len({row[2:18] for row in rows}) == len(rows)
+
+
+def test_a_group_that_is_full_is_followed_by_another() -> None:
+    sealing = RowCipher(STORAGE_KEY, random=SystemBytes(), group_rows_max=3)
+    rows = [sealing.seal(Table.BODY, b"key", bytes((place,))) for place in range(7)]
+
+    assert [row[14:18] for row in rows] == [bytes((0, 0, 0, number % 3)) for number in range(7)]
+    assert len({row[2:14] for row in rows}) == 3
+    for place, row in enumerate(rows):
+        assert sealing.open(Table.BODY, b"key", row) == bytes((place,))
+
+
+def test_rows_of_more_groups_than_are_remembered_still_open() -> None:
+    reading = cipher()
+    rows = [cipher().seal(Table.BODY, b"key", b"value") for _ in range(GROUP_KEYS_MAX + 2)]
+
+    for row in (*rows, *rows):
+        assert reading.open(Table.BODY, b"key", row) == b"value"
+    assert reading._cipher_of.cache_info().currsize == GROUP_KEYS_MAX
+
+
 def test_the_layout_on_disk_is_the_documented_one() -> None:
     sealed = RowCipher(STORAGE_KEY, random=CountedBytes()).seal(Table.STATE, b"head", b"value")
 
     # Opened by the other library, from the layout alone.
-    row = b"\x20head"
-    row_key = hmac.digest(derived(b"storage-row"), row, "sha256")
-    other = AES.new(row_key, AES.MODE_GCM, nonce=sealed[2:14])
-    other.update(b"caretree/v1/storage-row" + row)
+    group, number = sealed[2:14], sealed[14:18]
+    group_key = hmac.digest(derived(b"storage-row"), group, "sha256")
+    other = AES.new(group_key, AES.MODE_GCM, nonce=bytes(8) + number)
+    other.update(b"caretree/v1/storage-row" + b"\x20head")
     assert sealed[:2] == b"\x01\x01"
-    assert sealed[2:14] == bytes(range(12))
-    assert other.decrypt_and_verify(sealed[14:-16], sealed[-16:]) == b"value"
+    assert group == bytes(range(12))
+    assert number == bytes(4)
+    assert other.decrypt_and_verify(sealed[18:-16], sealed[-16:]) == b"value"
     assert sealed.hex() == KNOWN_ROW
 
 
@@ -104,6 +133,6 @@ def test_a_storage_key_of_another_length_is_refused() -> None:
         cipher(bytes(31))
 
 
-KNOWN_ROW = "0101000102030405060708090a0bc244869739b517e4de078cf2a2b124f12d3d3d5f80"
+KNOWN_ROW = "0101000102030405060708090a0b00000000d8eb26a8a6596b7e7178901d8046f9eda3bdf7a629"
 KNOWN_BLIND = "3abe0d55221cafcd4b1101e6aa5c8e6f"
 KNOWN_CHECK = "f2d900d9f9ba7c482b58a243572cf66c"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadStatusLine
 from caretree.model.errors import FatalError, UnavailableError
 from caretree.telemetry.exceptions import FRAMES_MAX, render_exception
 from caretree.telemetry.logs import LINE_BYTES_MAX, build_logger, capture_standard_logging
@@ -163,6 +164,19 @@ def test_libraries_lines_come_out_without_what_they_quote(root_logger: logging.L
     assert second["event"] == "ValueError"
     assert third["level"] == "warning"
     assert FAMILY_NAME not in b"".join(lines).decode()
+
+
+def test_what_libraries_say_of_broken_connections_is_left_out(
+    root_logger: logging.Logger,
+) -> None:
+    lines: list[bytes] = []
+    capture_standard_logging(build_logger(lines.append, level="info"), level="info")
+
+    for error in (BadStatusLine("junk"), asyncio.CancelledError(), ValueError("a fault")):
+        root_logger.getChild("library").error("failed", exc_info=error)
+
+    (line,) = lines
+    assert json.loads(line)["exception"]["type"] == "builtins.ValueError"
 
 
 @pytest.mark.usefixtures("root_logger")

@@ -4,7 +4,8 @@ import subprocess
 import pytest
 from caretree.ledger.values import EntryKind, Outcome
 from caretree.model.ids import Height, MemberId, PeerId, TreeSize
-from caretree.telemetry.metrics import FsyncTarget, Metrics
+from caretree.model.reasons import Reason
+from caretree.telemetry.metrics import FsyncTarget, Metrics, Port, ReloadedFile
 from prometheus_client import CollectorRegistry
 
 from tests.shared import require_tool
@@ -155,6 +156,35 @@ def test_the_process_is_measured(metrics: Metrics) -> None:
     assert _value(metrics, "caretree_storage_free_bytes") == 2
     assert _value(metrics, "caretree_storage_capacity_bytes") == 3
     assert _value(metrics, "caretree_telemetry_log_lines_dropped_total") == 5
+
+
+def test_refused_certificates_are_counted_by_port_and_reason_from_zero_on(metrics: Metrics) -> None:
+    name = "caretree_node_certificates_refused_total"
+    assert _value(metrics, name, port="peer", reason="NOT_A_PEER") == 0
+
+    metrics.certificate_refused(Port.PEER, Reason.CERTIFICATE_DENIED)
+
+    assert _value(metrics, name, port="peer", reason="CERTIFICATE_DENIED") == 1
+    assert _value(metrics, name, port="client", reason="CERTIFICATE_DENIED") == 0
+
+
+def test_what_is_read_again_and_the_clock_are_told(metrics: Metrics) -> None:
+    reloads = "caretree_node_reloads_failed_total"
+    assert _value(metrics, reloads, file="certificate") == 0
+    ahead_s = -3600.0
+
+    metrics.deny_list_read(certificates=3)
+    metrics.reload_failed(ReloadedFile.DENY_LIST)
+    metrics.clock_compared(lambda: ahead_s)
+    metrics.block_ahead_of_clock()
+
+    assert _value(metrics, "caretree_node_deny_list_certificates") == 3
+    assert _value(metrics, reloads, file="deny_list") == 1
+    assert _value(metrics, reloads, file="certificate") == 0
+    assert _value(metrics, "caretree_node_clock_ahead_seconds") == -3600
+    ahead_s = 0.5
+    assert _value(metrics, "caretree_node_clock_ahead_seconds") == 0.5
+    assert _value(metrics, "caretree_node_blocks_ahead_of_clock_total") == 1
 
 
 def test_a_call_is_counted_by_its_code(metrics: Metrics) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from caretree.cli.certificates import check_authorities
 from caretree.cli.files import PUBLIC_MODE, read_named, refuse_existing, write_new
 from caretree.cli.home import read_hash
 from caretree.cli.options import Json
@@ -85,8 +86,9 @@ def found_consortium(
         seal=seal_to,
         time_ms=TimeMs(time.time_ns() // 1_000_000),
     )
-    write_new(out, file, mode=PUBLIC_MODE)
     genesis = parse_genesis_file(file)
+    check_authorities(genesis)
+    write_new(out, file, mode=PUBLIC_MODE)
     _show_genesis(
         Output(as_json=as_json),
         f"Genesis of {genesis.origin} written",

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from caretree.cli.errors import CommandError
+from caretree.ledger.genesis import Genesis
 from caretree.model.ids import MemberId, PeerId, show_peer_id
 from caretree.node.identity import peer_server_name
 
@@ -91,6 +93,25 @@ def load_authority(*, certificate: x509.Certificate, key_pem: bytes) -> Authorit
             next_step="Restore both from where they were made.",
         )
     return Authority(certificate=certificate, key=key)
+
+
+def check_authorities(genesis: Genesis) -> None:
+    """Return when every member's certificate authority can be used.
+
+    The genesis itself only says that it begins as a certificate does: what else is one may differ
+    between releases of a library. One that is none would keep every peer from starting.
+
+    Raises:
+        CommandError: one is none; names its member.
+    """
+    for member in genesis.members:
+        try:
+            x509.load_der_x509_certificate(member.ca_certificate).public_key()
+        except (x509.InvalidVersion, ValueError, UnsupportedAlgorithm) as error:
+            raise CommandError(
+                f"the certificate authority of {member.member} is no certificate",
+                next_step=f"Ask {member.member} for a new join request, and found anew.",
+            ) from error
 
 
 def issue_peer(
@@ -227,7 +248,7 @@ def _usage(*, issues: bool) -> x509.KeyUsage:
 def _load_key(key_pem: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(key_pem, password=None)
-    except ValueError:
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # a TypeError: it has a passphrase
         key = None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CommandError(

@@ -167,7 +167,7 @@ class Home:
         key_pem = _required(read_secret_file(self.ca_key), self.ca_key)
         try:
             certificate = x509.load_pem_x509_certificate(pem)
-        except ValueError as error:
+        except (x509.InvalidVersion, ValueError) as error:
             raise CommandError(
                 f"{self.ca_certificate} is no certificate", next_step="Restore it from a backup."
             ) from error

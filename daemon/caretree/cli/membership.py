@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from caretree.cli.asking import ask_person
+from caretree.cli.certificates import check_authorities
 from caretree.cli.errors import CommandError
 from caretree.cli.files import PUBLIC_MODE, read_named, refuse_existing, write_new
 from caretree.cli.home import OPEN_MODE, Home, peer_keys_of, read_hash
@@ -97,6 +98,8 @@ def sign(
     home = Home(path=directory)
     keystore = home.read_keystore()
     file = _read(genesis)
+    signed = parse_genesis_file(file)
+    check_authorities(signed)
     signature = sign_genesis(
         file,
         invitation=_read(home.invitation),
@@ -105,7 +108,6 @@ def sign(
         sign=keystore.member_key.sign,
     )
     write_new(out, signature, mode=PUBLIC_MODE)
-    signed = parse_genesis_file(file)
     Output(as_json=as_json).fields(
         f"{keystore.member} signed the genesis of {signed.origin}",
         [
@@ -145,6 +147,7 @@ def import_genesis(
     keystore, expected = home.read_keystore(), read_hash(expected_hash)
     founded = _founded(_read(genesis), [_read(path) for path in signature or ()])
     rules = check_founded(founded, expected_hash=expected)
+    check_authorities(rules)
     _check_own(rules, keystore)
     keystore = with_pseudonym_key(rules, keystore)
     data = load_config(home.config).peer.data_directory

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Final
@@ -19,24 +20,33 @@ from google.protobuf.internal import api_implementation
 from prometheus_client import CollectorRegistry
 
 from caretree.cli.errors import CommandError
-from caretree.cli.home import Home, peer_keys_of
+from caretree.cli.home import peer_keys_of
+from caretree.cli.last_words import last_words
+from caretree.cli.start_files import (
+    check_addresses,
+    check_belongs,
+    check_certificate,
+    pseudonym_key,
+    read_genesis,
+    read_keystore,
+)
 from caretree.config.errors import ConfigError
 from caretree.config.exit_status import ExitStatus
-from caretree.config.parse import keystore_key_path, load_config
+from caretree.config.parse import load_config
 from caretree.config.values import Config, LogLevel
 from caretree.crypto.custody import SystemCustody
-from caretree.crypto.keystore import Keystore, decode_keystore
-from caretree.crypto.locked import RawKey
+from caretree.crypto.keystore import Keystore
 from caretree.ledger.genesis import LEDGER_VERSION, Genesis
 from caretree.model.errors import CaretreeError, FatalError
 from caretree.node.assembly import PeerSettings
 from caretree.node.clock import SystemClock
+from caretree.node.deny_list import DenyList, keep_looking
 from caretree.node.disk import Disk
 from caretree.node.peer import Peer
 from caretree.node.upkeep import keep_measuring
 from caretree.rpc.server import build_server
 from caretree.storage.directory import DataDirectory
-from caretree.storage.files import read_file, read_secret_file, require_free_bytes
+from caretree.storage.files import require_free_bytes
 from caretree.storage.leveldb import WRITE_BUFFER_BYTES, LevelDbStore
 from caretree.storage.row_cipher import RowCipher
 from caretree.storage.watermark import WatermarkFile
@@ -50,6 +60,8 @@ DRAIN_S: Final = 5.0
 LAST_LINES_S: Final = 2.0
 # LevelDB may write its log anew as a table, and begins another log, before the first row goes in.
 START_BYTES: Final = 2 * WRITE_BUFFER_BYTES
+# The connections of all ports and LevelDB's files; the unit's LimitNOFILE is the same.
+DESCRIPTORS: Final = 4096
 
 
 class FaultError(CaretreeError):
@@ -68,6 +80,7 @@ class Daemon:
     genesis: Genesis
     keystore: Keystore
     pseudonym_key: bytes
+    deny_list: DenyList
     metrics: Metrics
     health: Health
     log: Logger
@@ -105,10 +118,9 @@ def _parse(arguments: Sequence[str]) -> Path:
 
 
 def _last_line(writer: LineWriter, error: Exception, status: ExitStatus) -> int:
+    # Written as every other line: whoever reads the log may be gone, or may have stopped reading.
+    writer.write(last_words(error, status).encode())
     writer.close(timeout_s=LAST_LINES_S)
-    kind = "fatal" if status is ExitStatus.FATAL else "error"
-    sys.stderr.write(f"caretree: {kind}: {error}\n")
-    sys.stderr.flush()
     return status
 
 
@@ -118,9 +130,14 @@ def _serve(path: Path, metrics: Metrics, writer: LineWriter) -> int:
     config = load_config(path)
     log = build_logger(writer.write, level=config.log.level.value)
     capture_standard_logging(log, level=config.log.level.value)
+    _allow_descriptors(log)
     daemon = _prepare(path, config, metrics, log)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(daemon))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(daemon))
+    except FatalError as error:
+        error.add_note(f"data directory {config.peer.data_directory}")
+        raise
     log.info("stopped")
     writer.close(timeout_s=LAST_LINES_S)
     return ExitStatus.STOPPED
@@ -154,21 +171,40 @@ def _forbid_core_dumps() -> None:
         Path("/proc/self/coredump_filter").write_text("0\n", encoding="ascii")
 
 
+def _allow_descriptors(log: Logger) -> None:
+    """Let this process have the descriptors that a storm of connections may take.
+
+    A shell's usual bound is lower, and LevelDB without one for its next table stops the daemon.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < DESCRIPTORS:
+        log.warning("few descriptors allowed", allowed=allowed, wanted=DESCRIPTORS)
+
+
 def _prepare(path: Path, config: Config, metrics: Metrics, log: Logger) -> Daemon:
-    genesis = Home(path=path.absolute().parent).read_genesis()
-    keystore = _read_keystore(path, config)
-    if (keystore.consortium, keystore.member) != (genesis.consortium, config.peer.member):
-        raise CommandError(
-            "the keystore belongs to another member or consortium",
-            next_step="Name the keystore that `caretree member init` made for this member.",
-        )
+    genesis = read_genesis(path.absolute().parent)
+    keystore = read_keystore(path, config, credentials=os.environ.get("CREDENTIALS_DIRECTORY"))
+    own = check_belongs(config, keystore, genesis)
+    in_force = check_certificate(
+        config.tls,
+        genesis,
+        member=config.peer.member,
+        peer=own,
+        now=datetime.now(UTC),
+    )
+    if not in_force:
+        log.error("certificate not in force", file=str(config.tls.peer_certificate))
     version = installed_version("caretree")
     metrics.describe_build(version=version, ledger_version=LEDGER_VERSION)
     return Daemon(
         config=config,
         genesis=genesis,
         keystore=keystore,
-        pseudonym_key=_pseudonym_key(keystore, genesis),
+        pseudonym_key=pseudonym_key(keystore, genesis),
+        deny_list=DenyList(config.tls.deny_list, metrics=metrics, log=log),
         metrics=metrics,
         health=Health(),
         log=log,
@@ -177,37 +213,13 @@ def _prepare(path: Path, config: Config, metrics: Metrics, log: Logger) -> Daemo
     )
 
 
-def _read_keystore(path: Path, config: Config) -> Keystore:
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    key_path = keystore_key_path(config, path=path, credentials=credentials)
-    # systemd opens a credential to the service's user alone, by an access list where the file
-    # system has them: that shows as rights of the group.
-    handed_in = config.peer.keystore_key is None
-    key = read_file(key_path) if handed_in else read_secret_file(key_path)
-    encoded = read_secret_file(config.peer.keystore)
-    if key is None or encoded is None:
-        missing = key_path if key is None else config.peer.keystore
-        raise CommandError(
-            f"{missing} is missing", next_step="Put it back, or restore the member from its kit."
-        )
-    return decode_keystore(encoded, key=RawKey(key=key))
-
-
-def _pseudonym_key(keystore: Keystore, genesis: Genesis) -> bytes:
-    for held in keystore.pseudonym_keys:
-        if held.epoch == genesis.pseudonym_epoch:
-            return held.key
-    raise CommandError(
-        "the keystore lacks the consortium's pseudonym key",
-        next_step="Run `caretree member import` again: it takes the key out of the genesis.",
-    )
-
-
 async def _run(daemon: Daemon) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    asked = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)  # which would end the process otherwise
     peer = Peer(_settings(daemon), _open_disk(daemon))
     running = asyncio.ensure_future(peer.run())
     try:
@@ -215,17 +227,12 @@ async def _run(daemon: Daemon) -> None:
         async with _doors(daemon, peer):
             daemon.log.info("serving", version=daemon.version)
             notify(READY, notify_socket=daemon.notify_socket)
-            measuring = asyncio.ensure_future(
-                keep_measuring(
-                    daemon.metrics,
-                    directory=daemon.config.peer.data_directory,
-                    certificate=daemon.config.tls.peer_certificate,
-                )
-            )
+            upkeep = _upkeep(daemon, asked)
             try:
-                await _until(stopping, running, measuring)
+                await _until(stopping, running, *upkeep)
             finally:
-                measuring.cancel()
+                for task in upkeep:
+                    task.cancel()
             notify(STOPPING, notify_socket=daemon.notify_socket)
             daemon.log.info("stopping")
             await peer.prepare_stop()
@@ -235,6 +242,17 @@ async def _run(daemon: Daemon) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _upkeep(daemon: Daemon, asked: asyncio.Event) -> "list[asyncio.Future[None]]":
+    """What goes on beside the peer, for ever; `asked` has the deny list looked at now."""
+    measuring = keep_measuring(
+        daemon.metrics,
+        directory=daemon.config.peer.data_directory,
+        certificate=daemon.config.tls.peer_certificate,
+    )
+    looking = keep_looking(daemon.deny_list, asked=asked)
+    return [asyncio.ensure_future(measuring), asyncio.ensure_future(looking)]
 
 
 async def _until(event: asyncio.Event, *running: "asyncio.Future[None]") -> None:
@@ -260,6 +278,7 @@ async def _doors(daemon: Daemon, peer: Peer) -> AsyncIterator[None]:
         daemon.config,
         metrics=daemon.metrics,
         health=daemon.health,
+        deny_list=daemon.deny_list,
         version=daemon.version,
         log=daemon.log,
     )
@@ -292,6 +311,8 @@ async def _http(daemon: Daemon, peer: Peer, address: str) -> AsyncIterator[None]
 
 def _open_disk(daemon: Daemon) -> Disk:
     directory = DataDirectory.open(daemon.config.peer.data_directory)
+    # What can be refused is refused before LevelDB is opened, which writes already.
+    check_addresses(daemon.config.listen)
     require_free_bytes(daemon.config.peer.data_directory, needed=START_BYTES)
     cipher = RowCipher(daemon.keystore.storage_key, random=SystemCustody())
     watermark = WatermarkFile.open(directory.watermark_path)
@@ -317,6 +338,7 @@ def _settings(daemon: Daemon) -> PeerSettings:
         timing=config.timing,
         listen_peer=config.listen.peer,
         tls=config.tls,
+        deny_list=daemon.deny_list,
         addresses=config.peers,
         version=daemon.version,
         metrics=daemon.metrics,

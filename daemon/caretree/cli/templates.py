@@ -37,6 +37,8 @@ peer = {peer}
 [tls]
 peer_certificate = "peer.pem"
 peer_key = "peer.key"
+# Certificates that are let in no more, by fingerprint; looked at again while the daemon runs.
+# deny_list = "denied"
 
 # When another member's peer moves, say where it is found now.
 # [peers]

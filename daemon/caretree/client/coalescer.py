@@ -7,8 +7,9 @@ be repeated, and its caller decides.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, TypeAlias
 
 import grpc
@@ -22,6 +23,9 @@ from caretree.proto.api.v1 import records_pb2
 
 # As many as the peer works on at once; more would wait there instead of filling up here.
 BATCHES_IN_FLIGHT_MAX: Final = 4
+# Answers that are handed out before what follows from them is sent: with 128 callers two batches
+# travel, and a third more records get through than with one (4,700 to 6,700 a second, measured).
+ANSWERS_AT_ONCE: Final = 64
 # Records that wait here, sent ones included; who appends more waits for room.
 WAITING_RECORDS_MAX: Final = 4096
 # A stream ends by itself well before the peer's limit on a connection's age ends it.
@@ -74,23 +78,31 @@ class Coalescer:
         Raises:
             CallFailedError: it was not added, or nobody knows.
         """
-        item = _Item(
-            request=request,
-            size_bytes=request.ByteSize(),
-            answer=asyncio.get_running_loop().create_future(),
-        )
+        loop = asyncio.get_running_loop()
+        item = _Item(request=request, size_bytes=request.ByteSize(), answer=loop.create_future())
         if item.size_bytes > CLIENT_BATCH_BYTES_MAX:
             raise _refusal(Reason.CONTENT_TOO_LARGE)
+        await self._take_room(deadline)
+        # A timer of its own ends the wait: asyncio.timeout_at would cost 4 us of every append.
+        expiry = loop.call_at(deadline, _expire, item)
         try:
-            async with asyncio.timeout_at(deadline), self._room:
-                if self._closed:
-                    raise _refusal(None)
-                self._waiting.append(item)
-                self._arrived.set()
-                return await item.answer
+            if self._closed:
+                raise _refusal(None)
+            self._waiting.append(item)
+            self._arrived.set()
+            return await item.answer
+        finally:
+            expiry.cancel()
+            self._room.release()
+
+    async def _take_room(self, deadline: float) -> None:
+        if not self._room.locked():
+            await self._room.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._room.acquire()
         except TimeoutError:
-            if item.sent:
-                raise outcome_unknown(_request_id(request)) from None
             raise _refusal(Reason.DEADLINE) from None
 
     async def run(self) -> None:
@@ -181,17 +193,44 @@ class Coalescer:
         """Hand out answers until the stream ends; why it broke, None when it did not."""
         try:
             while isinstance(response := await stream.read(), records_pb2.AppendStreamResponse):
-                number, items = flight.batches.popleft() if flight.batches else (0, [])
+                number, items = flight.batches[0] if flight.batches else (0, [])
                 if response.batch_number != number or len(response.results) != len(items):
-                    if items:
-                        flight.batches.appendleft((number, items))
                     return _refusal(Reason.INTERNAL)
+                flight.batches.popleft()
                 flight.slots.release()
-                for item, result in zip(items, response.results, strict=True):
-                    _settle(item, result)
+                await _hand_out(items, response.results)
         except grpc.aio.AioRpcError as error:
             return failed_call(error)
         return _refusal(None) if flight.batches else None
+
+
+async def _hand_out(items: Sequence[_Item], results: Sequence[records_pb2.AppendResult]) -> None:
+    """Settle a batch's records, some at a time.
+
+    Callers that come back with their next record all at once would make one batch of it, and client
+    and peer would only ever work in turn: while one verifies or orders them, the other is idle.
+    """
+    pending = zip(items, results, strict=True)
+    try:
+        for start in range(0, len(items), ANSWERS_AT_ONCE):
+            if start:
+                # In the first turn those before come back, in the second what they bring is sent.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            for item, result in islice(pending, ANSWERS_AT_ONCE):
+                _settle(item, result)
+    finally:
+        for item, result in pending:  # the client ends; what is known is told all the same
+            _settle(item, result)
+
+
+def _expire(item: _Item) -> None:
+    """End the wait of who has waited until the deadline."""
+    if not item.answer.done():
+        late = (
+            outcome_unknown(_request_id(item.request)) if item.sent else _refusal(Reason.DEADLINE)
+        )
+        item.answer.set_exception(late)
 
 
 def _fail(items: Iterable[_Item], failure: CallFailedError) -> None:

@@ -158,11 +158,11 @@ class RecordCalls(Session):
             parts = [part async for part in stream]
         except grpc.aio.AioRpcError as error:
             raise failed_call(error) from error
-        kinds = [part.WhichOneof("part") for part in parts]
-        if kinds[:1] != ["page"] or kinds[1:] != ["record"] * parts[0].page.record_count:
+        page = parts[0].page if parts else records_pb2.HistoryPage()
+        records = tuple(read_record(record) for part in parts for record in part.records)
+        first = [part.HasField("page") for part in parts] == [True] + [False] * (len(parts) - 1)
+        if not first or parts[0].records or len(records) != page.record_count:
             raise AnswerError("expected a page and as many records as it announces")
-        page = parts[0].page
-        records = tuple(read_record(part.record) for part in parts[1:])
         return HistoryPage(
             reading=read_position(page.reading), records=records
         ), page.next_page_token

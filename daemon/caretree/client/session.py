@@ -1,7 +1,7 @@
 """What all calls of a client share: the connection, and what was proven of the log so far."""
 
 import asyncio
-import uuid
+import secrets
 from functools import partial
 from typing import Final, TypeVar
 
@@ -79,4 +79,4 @@ class Session:
 
 def new_request_id() -> RequestId:
     """A request id that nobody used."""
-    return RequestId(uuid.uuid4().bytes)
+    return RequestId(secrets.token_bytes(16))

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from caretree.client.errors import InconsistentLogError, ReceiptError
 from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.certificate import OriginError
-from caretree.ledger.receipts import VerifiedReceipt, verify_receipt
+from caretree.ledger.receipts import ReceiptVerifier, VerifiedReceipt
 from caretree.merkle.checkpoint import Checkpoint
-from caretree.merkle.note import parse_note
-from caretree.merkle.policy import verify_checkpoint
 from caretree.merkle.policy_text import parse_policy
 from caretree.merkle.verify import verify_consistency
 from caretree.model.errors import MalformedError, VerificationError
@@ -37,11 +35,11 @@ class Trust:
     """
 
     def __init__(self, *, policy_text: str, origin: str) -> None:
-        self._policy = parse_policy(policy_text.encode("utf-8", "surrogateescape"))
+        policy = parse_policy(policy_text.encode("utf-8", "surrogateescape"))
         self._origin = Origin(origin)
-        if all(log.key.name != origin for log in self._policy.logs):
+        if all(log.key.name != origin for log in policy.logs):
             raise MalformedError("policy", f"expected a log of the origin {origin}")
-        self._check = RememberingCheck()
+        self._verifier = ReceiptVerifier(policy, RememberingCheck())
         self._proven: SeenTree | None = None
         self._newest: SeenTree | None = None
 
@@ -53,12 +51,12 @@ class Trust:
             InconsistentLogError: its tree contradicts one seen before.
         """
         try:
-            verified = verify_receipt(file, self._policy, self._check)
+            verified = self._verifier.verify(file)
         except (MalformedError, VerificationError) as error:
             raise ReceiptError(f"the receipt does not verify: {error}") from error
         if verified.origin != self._origin:
             raise ReceiptError(f"the receipt is of {verified.origin}, not of {self._origin}")
-        self._see(SeenTree(size=verified.tree_size, root=verified.root))
+        self._see(verified.tree_size, verified.root)
         return verified
 
     def checkpoint(self, note: bytes) -> Checkpoint:
@@ -68,10 +66,10 @@ class Trust:
             MalformedError: it is none.
             VerificationError: it is not certified, or of another log, or contradicts another.
         """
-        checkpoint = verify_checkpoint(parse_note(note), self._policy, self._check).checkpoint
+        checkpoint = self._verifier.verify_note(note).checkpoint
         if checkpoint.origin != self._origin:
             raise OriginError(expected=self._origin, found=checkpoint.origin)
-        self._see(SeenTree(size=checkpoint.size, root=checkpoint.root))
+        self._see(checkpoint.size, checkpoint.root)
         return checkpoint
 
     @property
@@ -104,11 +102,11 @@ class Trust:
             raise InconsistentLogError(str(error)) from error
         self._proven = newest
 
-    def _see(self, tree: SeenTree) -> None:
+    def _see(self, size: TreeSize, root: Digest) -> None:
         for known in (self._proven, self._newest):
-            if known is not None and known.size == tree.size and known.root != tree.root:
-                raise InconsistentLogError(f"two certified trees of size {tree.size} differ")
+            if known is not None and known.size == size and known.root != root:
+                raise InconsistentLogError(f"two certified trees of size {size} differ")
+        if self._newest is None or size > self._newest.size:
+            self._newest = SeenTree(size=size, root=root)
         if self._proven is None:
-            self._proven = tree
-        if self._newest is None or tree.size > self._newest.size:
-            self._newest = tree
+            self._proven = self._newest

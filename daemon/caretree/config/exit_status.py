@@ -8,5 +8,5 @@ class ExitStatus(IntEnum):
 
     STOPPED = 0  # on request
     FAILED = 1  # an error of its own: starting again may help
-    REFUSED = 2  # command line or configuration: starting again will not help
+    REFUSED = 2  # command line, configuration or a file it names: starting again will not help
     FATAL = 3  # a FatalError: starting again without looking is unsafe

@@ -102,7 +102,9 @@ def _listen(section: Section) -> Listen:
 
 def _tls(section: Section) -> TlsFiles:
     value = TlsFiles(
-        peer_certificate=section.path("peer_certificate"), peer_key=section.path("peer_key")
+        peer_certificate=section.path("peer_certificate"),
+        peer_key=section.path("peer_key"),
+        deny_list=section.path("deny_list") if section.has("deny_list") else None,
     )
     section.finish()
     return value

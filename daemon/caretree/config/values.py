@@ -54,10 +54,14 @@ class Listen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """One certificate for the peer port and the client port; read again when they change."""
+    """One certificate for the peer port and the client port; read again when they change.
+
+    Whoever shows a certificate that the file `deny_list` names is let in at neither.
+    """
 
     peer_certificate: Path
     peer_key: Path
+    deny_list: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

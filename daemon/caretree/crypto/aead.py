@@ -11,7 +11,14 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from caretree.crypto.suite import FORMAT_VERSION, SUITE_1, check_key, check_suite, check_version
+from caretree.crypto.suite import (
+    FORMAT_VERSION,
+    KEY_BYTES,
+    SUITE_1,
+    check_key,
+    check_suite,
+    check_version,
+)
 from caretree.model.errors import MalformedError, VerificationError
 
 NONCE_BYTES: Final = 12
@@ -35,7 +42,9 @@ def seal_envelope(*, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> 
     Raises:
         MalformedError: the key or the nonce has a wrong length.
     """
-    return _HEADER + nonce + aes_gcm_seal(key=key, nonce=nonce, aad=aad, plaintext=plaintext)
+    if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
+        _refuse_lengths(key, nonce)
+    return _HEADER + nonce + AESGCM(key).encrypt(nonce, plaintext, aad)
 
 
 def open_envelope(*, key: bytes, aad: bytes, envelope: bytes, field: str) -> bytes:
@@ -59,9 +68,7 @@ def aes_gcm_seal(*, key: bytes, nonce: bytes, aad: bytes, plaintext: bytes) -> b
     Raises:
         MalformedError: the key or the nonce has a wrong length.
     """
-    check_key(key, field="key")
-    if len(nonce) != NONCE_BYTES:
-        raise MalformedError("nonce", f"expected {NONCE_BYTES} bytes, found {len(nonce)}")
+    _refuse_lengths(key, nonce)
     return AESGCM(key).encrypt(nonce, plaintext, aad)
 
 
@@ -78,3 +85,10 @@ def aes_gcm_open(*, key: bytes, nonce: bytes, aad: bytes, ciphertext: bytes, fie
     except InvalidTag:
         reason = "does not open: sealed under another key, for another place, or changed since"
         raise OpeningError(f"{field}: {reason}") from None
+
+
+def _refuse_lengths(key: bytes, nonce: bytes) -> None:
+    """Return when both have their lengths."""
+    check_key(key, field="key")
+    if len(nonce) != NONCE_BYTES:
+        raise MalformedError("nonce", f"expected {NONCE_BYTES} bytes, found {len(nonce)}")

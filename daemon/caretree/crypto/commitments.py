@@ -2,16 +2,20 @@
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from hashlib import sha256
 from typing import Final
 
 from caretree.crypto.derive import hkdf
-from caretree.crypto.framing import LABEL_CONTENT, LABEL_LEAF, length_prefixed
+from caretree.crypto.framing import LABEL_CONTENT, LABEL_LEAF, length_prefixed, u32
 from caretree.crypto.suite import check_key
 from caretree.model.errors import VerificationError
 from caretree.model.ids import Digest, Origin, PeerId, peer_id_bytes
 
 SALT_BYTES: Final = 32
 ZERO_SALT: Final = bytes(SALT_BYTES)  # of the GENESIS leaf alone, which hides nothing
+
+LeafCommitter = Callable[[bytes, bytes], Digest]
 
 
 def leaf_commitment(
@@ -32,6 +36,22 @@ def leaf_commitment(
     author = b"" if author_peer is None else peer_id_bytes(author_peer)
     framed = length_prefixed(LABEL_LEAF, origin.encode(), author, salt, body)
     return Digest(hashlib.sha256(framed).digest())
+
+
+def leaf_committer(*, origin: Origin, author_peer: PeerId | None) -> LeafCommitter:
+    """`leaf_commitment` of salt and body, for many leaves of one author: the rest is framed once.
+
+    What it gives raises as `leaf_commitment` does.
+    """
+    author = b"" if author_peer is None else peer_id_bytes(author_peer)
+    framed = length_prefixed(LABEL_LEAF, origin.encode(), author) + u32(SALT_BYTES)
+
+    def commit(salt: bytes, body: bytes) -> Digest:
+        if len(salt) != SALT_BYTES:
+            check_key(salt, field="salt")
+        return Digest(sha256(framed + salt + len(body).to_bytes(4, "big") + body).digest())
+
+    return commit
 
 
 def content_key(record_key: bytes) -> bytes:

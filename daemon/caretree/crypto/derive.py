@@ -8,9 +8,6 @@ tell which source an id came from.
 import hmac
 from typing import Final, NewType
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from caretree.crypto.framing import (
     LABEL_DOCUMENT_ID,
     LABEL_RECORD_ID,
@@ -19,18 +16,26 @@ from caretree.crypto.framing import (
     length_prefixed,
     u32,
 )
+from caretree.crypto.keyed_hash import HashKey, KeyedHash, keyed_digest
 from caretree.crypto.suite import KEY_BYTES, check_key
 from caretree.model.ids import Digest, MemberId, RecordId, RequestId
 
 ID_BYTES: Final = 16
+
+_NO_SALT: Final = KeyedHash(bytes(KEY_BYTES), field="salt")
+_FIRST_BLOCK: Final = b"\x01"
 
 # The id that the several records of one large source document share: 16 bytes.
 DocumentId = NewType("DocumentId", bytes)
 
 
 def hkdf(key: bytes, *, info: bytes) -> bytes:
-    """32 bytes of HKDF-SHA256 (RFC 5869) of `key` without salt, for the purpose `info`."""
-    return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=info).derive(key)
+    """32 bytes of HKDF-SHA256 of `key` without salt, for the purpose `info`.
+
+    RFC 5869 2.2 and 2.3: 32 bytes are one block, and no salt is a salt of zeros.
+    """
+    pseudorandom_key = _NO_SALT.digest(key)
+    return hmac.digest(pseudorandom_key, info + _FIRST_BLOCK, "sha256")
 
 
 def derive(member_secret: bytes, purpose: bytes) -> bytes:
@@ -45,7 +50,7 @@ def derive(member_secret: bytes, purpose: bytes) -> bytes:
 
 
 def source_ids(
-    id_key: bytes, *, member: MemberId, system: str, source_id: str, part: int
+    id_key: HashKey, *, member: MemberId, system: str, source_id: str, part: int
 ) -> tuple[RecordId, RequestId]:
     """The record id and request id of part number `part` (from 0) of a source document.
 
@@ -57,7 +62,9 @@ def source_ids(
     return RecordId(digest[:ID_BYTES]), RequestId(digest[ID_BYTES:])
 
 
-def document_id_for(id_key: bytes, *, member: MemberId, system: str, source_id: str) -> DocumentId:
+def document_id_for(
+    id_key: HashKey, *, member: MemberId, system: str, source_id: str
+) -> DocumentId:
     """The id that all parts of one source document share.
 
     The first 16 bytes of HMAC-SHA256 under the id key of length-prefixed LABEL_DOCUMENT_ID, member,
@@ -67,7 +74,7 @@ def document_id_for(id_key: bytes, *, member: MemberId, system: str, source_id: 
     return DocumentId(_digest(id_key, LABEL_DOCUMENT_ID, *parts)[:ID_BYTES])
 
 
-def record_id_from_request(id_key: bytes, *, member: MemberId, request_id: RequestId) -> RecordId:
+def record_id_from_request(id_key: HashKey, *, member: MemberId, request_id: RequestId) -> RecordId:
     """The id of a record appended without a source; a repeated request names the same record.
 
     The first 16 bytes of HMAC-SHA256 under the id key of length-prefixed LABEL_RECORD_ID, member
@@ -76,7 +83,7 @@ def record_id_from_request(id_key: bytes, *, member: MemberId, request_id: Reque
     return RecordId(_digest(id_key, LABEL_RECORD_ID, member.encode(), request_id)[:ID_BYTES])
 
 
-def request_digest(digest_key: bytes, *parts: bytes) -> Digest:
+def request_digest(digest_key: HashKey, *parts: bytes) -> Digest:
     """What tells "the same content again" from other content under one request id.
 
     HMAC-SHA256 under the digest key of length-prefixed LABEL_REQUEST_DIGEST, then the parts. Keyed,
@@ -85,5 +92,5 @@ def request_digest(digest_key: bytes, *parts: bytes) -> Digest:
     return Digest(_digest(digest_key, LABEL_REQUEST_DIGEST, *parts))
 
 
-def _digest(key: bytes, *parts: bytes) -> bytes:
-    return hmac.digest(key, length_prefixed(*parts), "sha256")
+def _digest(key: HashKey, *parts: bytes) -> bytes:
+    return keyed_digest(key, length_prefixed(*parts))

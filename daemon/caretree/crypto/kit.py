@@ -108,8 +108,8 @@ def decode_kit(text: str, *, code: RecoveryCode) -> RecoveryKit:
         OpeningError: the code is another kit's, or a character was changed; says what to do.
     """
     lines = _lines(text)
-    consortium = _value(lines[1], name="consortium")
-    member = MemberId(_value(lines[2], name="member"))
+    consortium = parse_consortium_name(_value(lines[1], name="consortium"))
+    member = parse_member_id(_value(lines[2], name="member"))
     plaintext = unlock(
         _KIND,
         key=Passphrase(text=code.characters),

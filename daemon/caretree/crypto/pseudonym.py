@@ -7,12 +7,13 @@ is refused when another release might treat it otherwise: characters that this r
 yet, and small letters that have no capital yet (a later Unicode version may give them one).
 """
 
-import hmac
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Final
 
 from caretree.crypto.framing import LABEL_PSEUDONYM_SEAL, length_prefixed, u32
+from caretree.crypto.keyed_hash import HashKey, keyed_digest
 from caretree.crypto.resident_number import RESIDENT_NUMBER_SYSTEM, check_resident_number
 from caretree.crypto.suite import check_key
 from caretree.model.errors import MalformedError
@@ -21,6 +22,9 @@ from caretree.model.limits import IDENTIFIER_BYTES_MAX
 
 SYSTEM_FIELD: Final = "patient.system"
 VALUE_FIELD: Final = "patient.value"
+
+_VISIBLE: Final = re.compile(r"[!-~]+")
+_PRINTABLE: Final = re.compile(r"[ -~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +50,16 @@ def normalise_identifier(*, system: str, value: str) -> PatientIdentifier:
     return PatientIdentifier(system=system, value=uniform)
 
 
-def pseudonym_of(pseudonym_key: bytes, identifier: PatientIdentifier) -> Pseudonym:
+def pseudonym_of(pseudonym_key: HashKey, identifier: PatientIdentifier) -> Pseudonym:
     """The pseudonym of a patient under the pseudonym key of one epoch.
 
     Raises:
         MalformedError: the key has not 32 bytes.
     """
-    key = check_key(pseudonym_key, field="pseudonym key")
+    if isinstance(pseudonym_key, bytes):
+        check_key(pseudonym_key, field="pseudonym key")
     framed = length_prefixed(identifier.system.encode(), identifier.value.encode())
-    return Pseudonym(hmac.digest(key, framed, "sha256"))
+    return Pseudonym(keyed_digest(pseudonym_key, framed))
 
 
 def pseudonym_key_seal_info(*, consortium: str, epoch: int, recipient: MemberId) -> bytes:
@@ -69,8 +74,7 @@ def pseudonym_key_seal_info(*, consortium: str, epoch: int, recipient: MemberId)
 
 
 def _check_system(system: str) -> None:
-    visible = all("!" <= character <= "~" for character in system)
-    if not (visible and 1 <= len(system) <= IDENTIFIER_BYTES_MAX):
+    if len(system) > IDENTIFIER_BYTES_MAX or _VISIBLE.fullmatch(system) is None:
         expected = f"expected 1 to {IDENTIFIER_BYTES_MAX} visible ASCII characters"
         raise MalformedError(SYSTEM_FIELD, expected)
 
@@ -79,6 +83,12 @@ def _uniform(value: str) -> str:
     # A first bound, so that the work below is bounded too; one character is at least one byte.
     if len(value) > IDENTIFIER_BYTES_MAX:
         raise MalformedError(VALUE_FIELD, f"expected at most {IDENTIFIER_BYTES_MAX} bytes of UTF-8")
+    if _PRINTABLE.fullmatch(value) is not None:
+        # ASCII is in NFKC and has a capital for every small letter, so all below agrees: nearly
+        # every value is of this sort, and telling so costs 2 us less.
+        uniform = value.strip().upper()
+        if uniform:
+            return uniform
     capital = unicodedata.normalize("NFKC", value).strip().upper()
     # A capital may come decomposed out of upper(): composed again, the second time changes nothing.
     uniform = unicodedata.normalize("NFKC", capital)

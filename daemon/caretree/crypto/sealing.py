@@ -14,8 +14,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from caretree.crypto.aead import ENVELOPE_EXTRA_BYTES, open_envelope, seal_envelope
-from caretree.crypto.framing import LABEL_RECORD, length_prefixed
+from caretree.crypto.aead import ENVELOPE_EXTRA_BYTES, NONCE_BYTES, open_envelope, seal_envelope
+from caretree.crypto.commitments import content_commitment
+from caretree.crypto.framing import LABEL_RECORD, length_prefixed, u32
 from caretree.crypto.keyring import key_id
 from caretree.crypto.padding import LENGTH_BYTES, pad, padded_length, unpad
 from caretree.crypto.suite import KEY_BYTES, check_key
@@ -24,6 +25,7 @@ from caretree.model.ids import Digest, KeyId, MemberId, Origin, RecordId
 from caretree.model.limits import CONTENT_BYTES_MAX
 
 PAYLOAD_BYTES_MAX: Final = ENVELOPE_EXTRA_BYTES + padded_length(LENGTH_BYTES + CONTENT_BYTES_MAX)
+RECORD_SECRETS_BYTES: Final = KEY_BYTES + 2 * NONCE_BYTES
 WRAPPED_KEY_BYTES: Final = ENVELOPE_EXTRA_BYTES + KEY_BYTES
 
 
@@ -45,6 +47,45 @@ class RecordContext:
 
     def _parts(self) -> tuple[bytes, bytes, bytes]:
         return self.origin.encode(), self.custodian.encode(), self.record_id
+
+
+class RecordSealer:
+    """Seals the records of one custodian: what all their contexts begin with is framed once."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, *, origin: Origin, custodian: MemberId) -> None:
+        self._place = length_prefixed(LABEL_RECORD, origin.encode(), custodian.encode())
+
+    def seal(
+        self,
+        drawn: bytes,
+        *,
+        record_id: RecordId,
+        content: bytes,
+        epoch_key: bytes,
+        epoch_key_id: KeyId,
+    ) -> tuple[bytes, bytes, Digest]:
+        """Payload, wrapped key and content commitment of a record.
+
+        `drawn` are RECORD_SECRETS_BYTES fresh random bytes, for this record alone. `epoch_key_id`
+        is to name the epoch key; it is not computed again for every record. What comes out is what
+        `seal_content`, `wrap_record_key` and `content_commitment` give.
+
+        Raises:
+            MalformedError: the content exceeds CONTENT_BYTES_MAX, or a key its length.
+        """
+        assert len(drawn) == RECORD_SECRETS_BYTES
+        record_key, key_nonce = drawn[:KEY_BYTES], drawn[-NONCE_BYTES:]
+        content_nonce = drawn[KEY_BYTES:-NONCE_BYTES]
+        aad = self._place + u32(len(record_id)) + record_id
+        payload = seal_envelope(
+            key=record_key, nonce=content_nonce, aad=aad, plaintext=pad(content)
+        )
+        # The additional data of a wrapped key begins as the content's does.
+        aad += u32(len(epoch_key_id)) + epoch_key_id
+        wrapped = seal_envelope(key=epoch_key, nonce=key_nonce, aad=aad, plaintext=record_key)
+        return payload, wrapped, content_commitment(record_key=record_key, content=content)
 
 
 def seal_content(
@@ -97,8 +138,16 @@ def wrap_record_key(
     return seal_envelope(key=epoch_key, nonce=nonce, aad=aad, plaintext=record_key)
 
 
-def unwrap_record_key(*, epoch_key: bytes, context: RecordContext, wrapped: bytes) -> bytes:
+def unwrap_record_key(
+    *,
+    epoch_key: bytes,
+    context: RecordContext,
+    wrapped: bytes,
+    epoch_key_id: KeyId | None = None,
+) -> bytes:
     """The record key of a wrapped key.
+
+    `epoch_key_id` is to name the epoch key; where it is not given it is computed.
 
     Raises:
         MalformedError: it has a wrong length, version or suite.
@@ -106,5 +155,5 @@ def unwrap_record_key(*, epoch_key: bytes, context: RecordContext, wrapped: byte
     """
     if len(wrapped) != WRAPPED_KEY_BYTES:
         raise MalformedError("wrapped key", f"expected {WRAPPED_KEY_BYTES} bytes")
-    aad = context.key_aad(key_id(epoch_key))
+    aad = context.key_aad(epoch_key_id or key_id(epoch_key))
     return open_envelope(key=epoch_key, aad=aad, envelope=wrapped, field="wrapped key")

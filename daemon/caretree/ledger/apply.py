@@ -13,16 +13,19 @@ and the new head; or the reason why the block is void and changes nothing.
 """
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from caretree.crypto.ed25519 import verify
 from caretree.ledger.batches import batch_message
-from caretree.ledger.decide import Scene, decide
+from caretree.ledger.custodians import Custodians
+from caretree.ledger.decide import Scene, decide, read_ahead
 from caretree.ledger.effects import take_effect
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import hold_genesis
 from caretree.ledger.holes import needs_recorded_outcomes
 from caretree.ledger.overlay import Overlay
-from caretree.ledger.row_keys import HEAD_KEY, height_key, leaves_key, tile_key, trail_key
+from caretree.ledger.row_keys import HEAD_KEY, height_key, leaves_key, trail_key
 from caretree.ledger.rows import (
     BlockPlace,
     encode_block_place,
@@ -30,26 +33,28 @@ from caretree.ledger.rows import (
     encode_kind,
     encode_outcomes,
 )
-from caretree.ledger.tree import EMPTY_EDGE, TreeEdge, tree_leaves
+from caretree.ledger.tree import EMPTY_EDGE, TreeEdge, put_tiles, tree_leaves
 from caretree.ledger.values import (
     Batch,
     Block,
     EntryKind,
     Head,
     HeldBlock,
-    HeldEntry,
     Outcome,
     Position,
     VoidReason,
 )
 from caretree.merkle.frontier import Growth, grow
-from caretree.merkle.hashing import leaf_hash
+from caretree.merkle.hashing import leaf_hashes
+from caretree.merkle.lines import SignatureCheck
 from caretree.merkle.tiles import update_tiles
 from caretree.model.errors import VerificationError
-from caretree.model.ids import LeafIndex, MemberId
+from caretree.model.ids import LeafIndex, MemberId, PeerId
 from caretree.storage.keys import Table
 from caretree.storage.ports import Batch as StorageBatch
 from caretree.storage.ports import Reads
+
+NONE_KNOWN: Final[Custodians] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +68,34 @@ class Applied:
     positions: tuple[Position | None, ...]  # by place; None for a refused entry
     edge: TreeEdge
     growth: Growth = field(repr=False)  # has every node that proofs of the new leaves need
+    custodians: Custodians = field(repr=False)  # the keyrings that the block read or changed
 
 
 def apply_block(
-    reads: Reads, head: Head, held: HeldBlock, rules: Genesis, edge: TreeEdge
+    reads: Reads,
+    head: Head,
+    held: HeldBlock,
+    rules: Genesis,
+    edge: TreeEdge,
+    *,
+    known: Custodians = NONE_KNOWN,
+    check: SignatureCheck = verify,
 ) -> Applied | VoidReason:
     """What the block does to the state whose head and tree these are, or why it does nothing.
 
-    Requires `reads`, `head` and `edge` to be of one state.
+    `known` are keyrings that need not be read again, `check` knows batches checked here before
+    (`batch_checks`). Requires `reads`, `head`, `edge` and `known`
+    to be of one state.
     """
     assert edge.frontier.size == head.tree_size
-    reason = void_reason(head, held.block, rules)
+    reason = void_reason(head, held.block, rules, check)
     if reason is not None:
         return reason
     header = held.block.header
     rows = Overlay(reads)
-    scene = Scene(rows=rows, rules=rules, height=header.height, time_ms=header.time_ms)
+    scene = Scene(rows=rows, rules=rules, height=header.height, time_ms=header.time_ms, known=known)
     outcomes, positions = _take_entries(scene, held, first_leaf=head.tree_size)
-    return _close(rows, held.block, outcomes, positions, edge)
+    return _close(rows, held.block, outcomes, positions, edge, custodians=scene.custodians)
 
 
 def apply_genesis(reads: Reads, rules: Genesis) -> Applied:
@@ -92,10 +107,14 @@ def apply_genesis(reads: Reads, rules: Genesis) -> Applied:
     position = Position(height=header.height, place=entry.place, leaf_index=LeafIndex(0))
     rows = Overlay(reads)
     rows.put(Table.TRAIL, trail_key(position.leaf_index), encode_kind(EntryKind.GENESIS))
-    return _close(rows, held.block, (Outcome.APPLIED,), (position,), EMPTY_EDGE)
+    return _close(
+        rows, held.block, (Outcome.APPLIED,), (position,), EMPTY_EDGE, custodians=NONE_KNOWN
+    )
 
 
-def void_reason(head: Head, block: Block, rules: Genesis) -> VoidReason | None:
+def void_reason(
+    head: Head, block: Block, rules: Genesis, check: SignatureCheck = verify
+) -> VoidReason | None:
     """Why the block has no effect after this head; None when it has.
 
     A leader that drafts such a block is broken or lies: it takes no height, and its name goes into
@@ -113,16 +132,17 @@ def void_reason(head: Head, block: Block, rules: Genesis) -> VoidReason | None:
     for holds, reason in checks:
         if not holds:
             return reason
-    return next(filter(None, (_batch_void_reason(batch, rules) for batch in block.batches)), None)
+    reasons = (_batch_void_reason(batch, rules, check) for batch in block.batches)
+    return next(filter(None, reasons), None)
 
 
-def _batch_void_reason(batch: Batch, rules: Genesis) -> VoidReason | None:
+def _batch_void_reason(batch: Batch, rules: Genesis, check: SignatureCheck) -> VoidReason | None:
     peer = rules.peer(batch.author)
     if peer is None:
         return VoidReason.AUTHOR
     message = batch_message(origin=rules.origin, author=batch.author, leaves=batch.leaves)
     try:
-        verify(peer.batch_key, message, batch.signature)
+        check(peer.batch_key, message, batch.signature)
     except VerificationError:
         return VoidReason.SIGNATURE
     return None
@@ -136,8 +156,10 @@ def _take_entries(
     positions: list[Position | None] = []
     next_leaf = first_leaf
     recorded = _recorded(scene, held)
+    members = {batch.author: _member_of(scene.rules, batch.author) for batch in held.block.batches}
+    read_ahead(scene, ((members[entry.author], entry.body) for entry in held.entries))
     for entry in held.entries:
-        member = _member_of(scene.rules, entry)
+        member = members[entry.author]
         outcome = decide(scene, member, entry.body) if recorded is None else recorded[entry.place]
         outcomes.append(outcome)
         if outcome is not Outcome.APPLIED:
@@ -163,8 +185,8 @@ def _recorded(scene: Scene, held: HeldBlock) -> tuple[Outcome, ...] | None:
     return recorded
 
 
-def _member_of(rules: Genesis, entry: HeldEntry) -> MemberId:
-    peer = rules.peer(entry.author)
+def _member_of(rules: Genesis, author: PeerId) -> MemberId:
+    peer = rules.peer(author)
     assert peer is not None, "a block by a stranger is void"
     return peer.member
 
@@ -175,11 +197,13 @@ def _close(
     outcomes: tuple[Outcome, ...],
     positions: tuple[Position | None, ...],
     edge: TreeEdge,
+    *,
+    custodians: Custodians,
 ) -> Applied:
     """The tree extended by the block's leaves and its seal, and the rows that say so."""
     header = block.header
     leaves = tree_leaves(block, outcomes)
-    growth = grow(edge.frontier, [leaf_hash(leaf) for leaf in leaves])
+    growth = grow(edge.frontier, leaf_hashes(leaves))
     update = update_tiles(growth, edge.partial_tiles)
     head = Head(
         height=header.height,
@@ -197,8 +221,7 @@ def _close(
         leaf_count=len(leaves),
         time_ms=header.time_ms,
     )
-    for (level, index), content in update.tiles.items():
-        rows.put(Table.TILE, tile_key(level=level, index=index), content)
+    put_tiles(rows, update, before=edge.frontier.size)
     rows.put(Table.HEIGHT, height_key(header.height), encode_block_place(place))
     rows.put(Table.OUTCOME, height_key(header.height), encode_outcomes(outcomes))
     rows.put(Table.LEAVES, leaves_key(place.first_leaf), height_key(header.height))
@@ -211,4 +234,5 @@ def _close(
         positions=positions,
         edge=TreeEdge(frontier=growth.after, partial_tiles=update.right_edge),
         growth=growth,
+        custodians=custodians,
     )

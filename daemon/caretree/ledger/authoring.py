@@ -8,30 +8,29 @@ effect; that is decided at its position, by `decide`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from caretree.crypto.aead import NONCE_BYTES
+from caretree.crypto.aead import NONCE_BYTES, OpeningError
 from caretree.crypto.commitments import (
     SALT_BYTES,
-    content_commitment,
+    LeafCommitter,
     content_key,
-    leaf_commitment,
+    leaf_committer,
     verify_content,
 )
 from caretree.crypto.custody import Custody
 from caretree.crypto.keyring import (
     KeyringContext,
     chain_previous,
-    check_key_id,
     key_id,
     keyring_seal_info,
 )
 from caretree.crypto.random_source import RandomSource
 from caretree.crypto.sealing import (
+    RECORD_SECRETS_BYTES,
     RecordContext,
+    RecordSealer,
     open_content,
     payload_digest,
-    seal_content,
     unwrap_record_key,
-    wrap_record_key,
 )
 from caretree.crypto.suite import KEY_BYTES
 from caretree.ledger.bodies import encode_body
@@ -105,6 +104,14 @@ class NewGrant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewKeyring:
+    """A keyring epoch to be opened, and its key in the clear."""
+
+    keyring: Keyring
+    epoch_key: EpochKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An entry as its author made it: what goes into a batch, and what it says."""
 
@@ -132,73 +139,75 @@ def draft_entry(
     Raises:
         MalformedError: the body would be too large.
     """
-    body = Body(
-        request_id=request.request_id,
-        request_digest=request.request_digest,
-        actor=request.actor,
-        happening=happening,
-    )
-    encoded = encode_body(body)
+    commit = leaf_committer(origin=author.origin, author_peer=author.peer)
     salt = random.random_bytes(SALT_BYTES)
-    commitment = leaf_commitment(
-        origin=author.origin, author_peer=author.peer, salt=salt, body=encoded
-    )
-    opening = Opening(salt=salt, body=encoded, payload=payload)
-    return Draft(leaf=encode_entry_leaf(commitment), opening=opening, body=body)
+    return _draft(commit, request, happening, salt=salt, payload=payload)
+
+
+class RecordDrafts:
+    """Makes the records of one author: what all of them have in common is framed once."""
+
+    __slots__ = ("_author", "_commit", "_sealer")
+
+    def __init__(self, author: Author) -> None:
+        self._author = author
+        self._sealer = RecordSealer(origin=author.origin, custodian=author.member)
+        self._commit = leaf_committer(origin=author.origin, author_peer=author.peer)
+
+    def draft(
+        self, request: Request, new: NewRecord, epoch_key: EpochKey, random: RandomSource
+    ) -> Draft:
+        """The record sealed under its own key, which the keyring's open epoch key wraps.
+
+        Raises:
+            MalformedError: the content is larger than a record's may be.
+        """
+        # Drawn at once: each draw is a call of the operating system.
+        drawn = random.random_bytes(RECORD_SECRETS_BYTES + SALT_BYTES)
+        sealed, wrapped, commitment = self._sealer.seal(
+            drawn[:RECORD_SECRETS_BYTES],
+            record_id=new.record_id,
+            content=new.content,
+            epoch_key=epoch_key.key,
+            epoch_key_id=epoch_key.key_id,
+        )
+        record = Record(
+            record_id=new.record_id,
+            patient=new.patient,
+            custodian=self._author.member,
+            keyring_epoch=epoch_key.epoch,
+            key_id=epoch_key.key_id,
+            ciphertext_sha256=payload_digest(sealed),
+            content_commitment=commitment,
+            media_type=new.media_type,
+            document_id=new.document_id,
+            part=new.part,
+            replaces=new.replaces,
+        )
+        payload = encode_payload(sealed_content=sealed, wrapped_key=wrapped)
+        salt = drawn[RECORD_SECRETS_BYTES:]
+        return _draft(self._commit, request, record, salt=salt, payload=payload)
 
 
 def draft_record(
     author: Author, request: Request, new: NewRecord, epoch_key: EpochKey, random: RandomSource
 ) -> Draft:
-    """The record sealed under a key of its own, that key wrapped by the keyring's open epoch key.
-
-    Raises:
-        MalformedError: the content is larger than a record's may be.
-    """
-    context = RecordContext(origin=author.origin, custodian=author.member, record_id=new.record_id)
-    record_key = random.random_bytes(KEY_BYTES)
-    sealed = seal_content(
-        record_key=record_key,
-        nonce=random.random_bytes(NONCE_BYTES),
-        context=context,
-        content=new.content,
-    )
-    wrapped = wrap_record_key(
-        epoch_key=epoch_key.key,
-        nonce=random.random_bytes(NONCE_BYTES),
-        context=context,
-        record_key=record_key,
-    )
-    record = Record(
-        record_id=new.record_id,
-        patient=new.patient,
-        custodian=author.member,
-        keyring_epoch=epoch_key.epoch,
-        key_id=epoch_key.key_id,
-        ciphertext_sha256=payload_digest(sealed),
-        content_commitment=content_commitment(record_key=record_key, content=new.content),
-        media_type=new.media_type,
-        document_id=new.document_id,
-        part=new.part,
-        replaces=new.replaces,
-    )
-    payload = encode_payload(sealed_content=sealed, wrapped_key=wrapped)
-    return draft_entry(author, request, record, random, payload=payload)
+    """One record, as `RecordDrafts` makes it."""
+    return RecordDrafts(author).draft(request, new, epoch_key, random)
 
 
-def draft_keyring(
+def new_keyring(
     author: Author,
-    request: Request,
     patient: Patient,
     *,
     previous: EpochKey | None,
     sealing_keys: Mapping[MemberId, bytes],
     custody: Custody,
-) -> tuple[Draft, EpochKey]:
-    """A new keyring epoch after `previous`, and its key, drawn here.
+) -> NewKeyring:
+    """A keyring epoch after `previous` with a key drawn here; of no effect until it is an entry.
 
     `sealing_keys` are the public ones of the custodian and of every live grantee
-    (`queries.live_grantees`), and of nobody else.
+    (`queries.live_grantees`), and of nobody else. Each costs about half a millisecond.
 
     Raises:
         MalformedError: a sealing key is none.
@@ -223,7 +232,23 @@ def draft_keyring(
             for member, to in sorted(sealing_keys.items())
         ),
     )
-    return draft_entry(author, request, keyring, custody), opened
+    return NewKeyring(keyring=keyring, epoch_key=opened)
+
+
+def draft_keyring(
+    author: Author,
+    request: Request,
+    patient: Patient,
+    *,
+    previous: EpochKey | None,
+    sealing_keys: Mapping[MemberId, bytes],
+    custody: Custody,
+) -> tuple[Draft, EpochKey]:
+    """The entry that opens such an epoch, as of `new_keyring`, and its key."""
+    new = new_keyring(
+        author, patient, previous=previous, sealing_keys=sealing_keys, custody=custody
+    )
+    return draft_entry(author, request, new.keyring, custody), new.epoch_key
 
 
 def draft_grant(
@@ -292,12 +317,17 @@ def open_record(
         VerificationError: one of the four does not hold.
     """
     payload = parse_payload(encoded_payload)
-    check_key_id(epoch_key.key, record.key_id)
+    # An epoch key is checked against its id when it is drawn or opened (`key_paths`), once.
+    if epoch_key.key_id != record.key_id:
+        raise OpeningError("epoch key: is not the one that the record's body names")
     if payload_digest(payload.sealed_content) != record.ciphertext_sha256:
         raise VerificationError("payload: is not the one that the record's body names")
     context = RecordContext(origin=origin, custodian=record.custodian, record_id=record.record_id)
     record_key = unwrap_record_key(
-        epoch_key=epoch_key.key, context=context, wrapped=payload.wrapped_key
+        epoch_key=epoch_key.key,
+        context=context,
+        wrapped=payload.wrapped_key,
+        epoch_key_id=epoch_key.key_id,
     )
     content = open_content(record_key=record_key, context=context, payload=payload.sealed_content)
     commitment = Digest(record.content_commitment)
@@ -308,6 +338,25 @@ def open_record(
 def keyring_context(origin: Origin, custodian: MemberId, patient: Patient) -> KeyringContext:
     """Which keyring the keys of this custodian for this patient belong to."""
     return KeyringContext(origin=origin, custodian=custodian, pseudonym=patient.pseudonym)
+
+
+def _draft(
+    commit: LeafCommitter,
+    request: Request,
+    happening: Happening,
+    *,
+    salt: bytes,
+    payload: bytes | None,
+) -> Draft:
+    body = Body(
+        request_id=request.request_id,
+        request_digest=request.request_digest,
+        actor=request.actor,
+        happening=happening,
+    )
+    encoded = encode_body(body)
+    opening = Opening(salt=salt, body=encoded, payload=payload)
+    return Draft(leaf=encode_entry_leaf(commit(salt, encoded)), opening=opening, body=body)
 
 
 def _chained(

@@ -157,19 +157,21 @@ def _encode_opening(opening: Opening) -> block_pb2.Opening:
 
 
 def _parse_opening(message: block_pb2.Opening, *, body_bytes_max: int) -> Opening:
-    payload = message.payload
+    salt, body, payload = message.salt, message.body, message.payload
+    if (
+        len(salt) == SALT_BYTES
+        and len(body) <= body_bytes_max
+        and len(payload) <= PAYLOAD_BYTES_MAX
+        and not message.body_hole
+        and not message.payload_hole
+    ):
+        return Opening(salt=salt, body=body, payload=payload or None)
     if len(payload) > PAYLOAD_BYTES_MAX or (payload and message.payload_hole):
         raise MalformedError("opening.payload", f"expected a hole, or {PAYLOAD_BYTES_MAX} at most")
     if message.body_hole:
-        if message.salt or message.body or payload:
+        if salt or body or payload:
             raise MalformedError("opening.body_hole", "expected neither salt, body nor payload")
         return Opening(salt=b"", body=None, payload=None, payload_erased=message.payload_hole)
-    check_length(message.salt, SALT_BYTES, field="opening.salt")
-    body = message.body
+    check_length(salt, SALT_BYTES, field="opening.salt")
     check_at_most(len(body), body_bytes_max, field="opening.body", unit="bytes")
-    return Opening(
-        salt=message.salt,
-        body=body,
-        payload=payload or None,
-        payload_erased=message.payload_hole,
-    )
+    return Opening(salt=salt, body=body, payload=None, payload_erased=message.payload_hole)

@@ -13,6 +13,7 @@ from caretree.ledger.body_fields import (
     parse_record,
     parse_revoke,
 )
+from caretree.ledger.record_shapes import RecordShapes
 from caretree.ledger.values import (
     Actor,
     Body,
@@ -41,6 +42,9 @@ from caretree.proto.ledger.v1 import body_pb2
 
 REQUEST_ID_BYTES: Final = 16
 REQUEST_DIGEST_BYTES: Final = 32
+
+# A memory of what was parsed, for all callers: nothing that is asked of it depends on its content.
+_RECORD_SHAPES: Final = RecordShapes()
 
 # Rule.roles is the one packed field of all bodies.
 _RULE_PATH: Final = (
@@ -80,8 +84,8 @@ def encode_body(body: Body) -> bytes:
         suite=SUITE_1,
         request_id=body.request_id,
         request_digest=body.request_digest,
-        actor=_encode_actor(body.actor),
     )
+    _fill_actor(message.actor, body.actor)
     _set_happening(message, body.happening)
     encoded = message.SerializeToString()
     check_at_most(len(encoded), BODY_BYTES_MAX, field="body", unit="bytes")
@@ -94,10 +98,21 @@ def parse_body(encoded: bytes) -> Body:
     Raises:
         MalformedError: naming the field by its path in the proto.
     """
+    known = _RECORD_SHAPES.body_of(encoded)
+    if known is not None:
+        return known
+    body = parse_body_strictly(encoded)
+    _RECORD_SHAPES.learn(encoded, body, encode_body)
+    return body
+
+
+def parse_body_strictly(encoded: bytes) -> Body:
+    """As `parse_body`, field by field, whatever was parsed before."""
     check_at_most(len(encoded), BODY_BYTES_MAX, field="body", unit="bytes")
     message = parse_strict(body_pb2.Body, encoded, field="body")
     check_format(message.version, message.suite, field="body")
-    if message.HasField("grant"):
+    happening = _parse_happening(message)
+    if isinstance(happening, Grant):
         check_packed(encoded, path=_RULE_PATH, number=_ROLES_NUMBER, field="grant.rule.roles")
     request_id = check_length(message.request_id, REQUEST_ID_BYTES, field="request_id")
     digest = check_length(message.request_digest, REQUEST_DIGEST_BYTES, field="request_digest")
@@ -105,7 +120,7 @@ def parse_body(encoded: bytes) -> Body:
         request_id=RequestId(request_id),
         request_digest=Digest(digest),
         actor=parse_actor(message.actor),
-        happening=_parse_happening(message),
+        happening=happening,
     )
 
 
@@ -130,7 +145,7 @@ def _parse_happening(message: body_pb2.Body) -> Happening:
 def _set_happening(message: body_pb2.Body, happening: Happening) -> None:
     match happening:
         case Record():
-            message.record.CopyFrom(_encode_record(happening))
+            _fill_record(message.record, happening)
         case Keyring():
             message.keyring.CopyFrom(_encode_keyring(happening))
         case Grant():
@@ -151,31 +166,28 @@ def _set_happening(message: body_pb2.Body, happening: Happening) -> None:
             assert_never(happening)
 
 
-def _encode_actor(actor: Actor) -> body_pb2.Actor:
-    return body_pb2.Actor(
-        principal=actor.principal,
-        person=actor.person,
-        role=body_pb2.Role.ValueType(actor.role),
-    )
+def _fill_actor(message: body_pb2.Actor, actor: Actor) -> None:
+    message.principal = actor.principal
+    message.person = actor.person
+    message.role = body_pb2.Role.ValueType(actor.role)
 
 
-def _encode_record(record: Record) -> body_pb2.Record:
-    message = body_pb2.Record(
-        record_id=record.record_id,
-        patient=encode_patient(record.patient),
-        custodian=record.custodian,
-        keyring_epoch=record.keyring_epoch,
-        key_id=record.key_id,
-        ciphertext_sha256=record.ciphertext_sha256,
-        content_commitment=record.content_commitment,
-        media_type=record.media_type,
-        document_id=record.document_id,
-        part=record.part,
-    )
+def _fill_record(message: body_pb2.Record, record: Record) -> None:
+    # Set in place: a message built apart and copied in takes 1.5 us more, for every record.
+    message.record_id = record.record_id
+    message.patient.pseudonym_epoch = record.patient.pseudonym_epoch
+    message.patient.pseudonym = record.patient.pseudonym
+    message.custodian = record.custodian
+    message.keyring_epoch = record.keyring_epoch
+    message.key_id = record.key_id
+    message.ciphertext_sha256 = record.ciphertext_sha256
+    message.content_commitment = record.content_commitment
+    message.media_type = record.media_type
+    message.document_id = record.document_id
+    message.part = record.part
     if record.replaces is not None:
         message.replaces.record_id = record.replaces.record_id
         message.replaces.reason = body_pb2.ReplaceReason.ValueType(record.replaces.reason)
-    return message
 
 
 def _encode_keyring(keyring: Keyring) -> body_pb2.Keyring:

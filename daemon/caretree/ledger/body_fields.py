@@ -5,10 +5,12 @@ the state (is that epoch open, may this role grant) is decided at apply.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NoReturn
 
 from caretree.crypto.custody import SEALED_KEY_BYTES
 from caretree.crypto.keyring import CHAINED_KEY_BYTES
+from caretree.crypto.suite import DIGEST_BYTES
 from caretree.ledger.values import (
     Actor,
     Attempt,
@@ -60,6 +62,10 @@ DENIAL_ATTEMPTS_MAX: Final = 32
 MINUTE_MS: Final = 60_000
 U32_MAX: Final = 2**32 - 1
 
+# Names, actors and media types that were found good, for each kind: the same few in every record.
+REMEMBERED_MAX: Final = 1024
+
+_RECORD_LENGTHS: Final = (DIGEST_BYTES, COMMITMENT_BYTES, ID_BYTES, KEY_ID_BYTES, ID_BYTES)
 _ROLES: Final = {role.value: role for role in Role}
 _PURPOSES: Final = {purpose.value: purpose for purpose in Purpose}
 _REASONS: Final = {reason.value: reason for reason in ReplaceReason}
@@ -71,13 +77,17 @@ def parse_actor(message: body_pb2.Actor) -> Actor:
     Raises:
         MalformedError: a principal without a name, or a role that is none.
     """
-    person = message.person
+    return _actor(message.principal, message.person, message.role)
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)  # few act, and often
+def _actor(principal: str, person: str, role: int) -> Actor:
     if person:
         check_visible(person, length_max=PERSON_LENGTH_MAX, field="actor.person")
     return Actor(
-        principal=parse_name(message.principal, field="actor.principal"),
+        principal=parse_name(principal, field="actor.principal"),
         person=person,
-        role=_role(message.role, field="actor.role"),
+        role=_role(role, field="actor.role"),
     )
 
 
@@ -92,25 +102,42 @@ def parse_record(message: body_pb2.Record) -> Record:
     Raises:
         MalformedError: naming the field.
     """
-    digest = check_length(message.ciphertext_sha256, 32, field="record.ciphertext_sha256")
-    commitment = check_length(
-        message.content_commitment, COMMITMENT_BYTES, field="record.content_commitment"
-    )
+    record_id, key_id = message.record_id, message.key_id
+    digest, commitment = message.ciphertext_sha256, message.content_commitment
+    document_id = message.document_id
+    lengths = (len(digest), len(commitment), len(record_id), len(key_id), len(document_id))
+    # One comparison for all, because a peer parses every record of everyone; what does not fit is
+    # looked for afterwards.
+    if lengths != _RECORD_LENGTHS:
+        _refuse_record(message)
     return Record(
-        record_id=_record_id(message.record_id, field="record.record_id"),
+        record_id=RecordId(record_id),
         patient=_patient(message.patient, path="record.patient"),
         custodian=_member(message.custodian, field="record.custodian"),
         keyring_epoch=_from_one(message.keyring_epoch, field="record.keyring_epoch"),
-        key_id=_key_id(message.key_id, field="record.key_id"),
+        key_id=KeyId(key_id),
         ciphertext_sha256=Digest(digest),
         content_commitment=commitment,
-        media_type=check_printable(
-            message.media_type, length_max=MEDIA_TYPE_LENGTH_MAX, field="record.media_type"
-        ),
-        document_id=check_length(message.document_id, ID_BYTES, field="record.document_id"),
+        media_type=_media_type(message.media_type),
+        document_id=document_id,
         part=message.part,
         replaces=_replaces(message.replaces) if message.HasField("replaces") else None,
     )
+
+
+def _refuse_record(message: body_pb2.Record) -> NoReturn:
+    """Name the first field of another length than it has."""
+    check_length(message.ciphertext_sha256, DIGEST_BYTES, field="record.ciphertext_sha256")
+    check_length(message.content_commitment, COMMITMENT_BYTES, field="record.content_commitment")
+    check_length(message.record_id, ID_BYTES, field="record.record_id")
+    check_length(message.key_id, KEY_ID_BYTES, field="record.key_id")
+    check_length(message.document_id, ID_BYTES, field="record.document_id")
+    raise AssertionError("asked to refuse a record whose lengths fit")
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _media_type(text: str) -> str:
+    return check_printable(text, length_max=MEDIA_TYPE_LENGTH_MAX, field="record.media_type")
 
 
 def parse_keyring(message: body_pb2.Keyring) -> Keyring:
@@ -289,11 +316,14 @@ def _purpose(number: int, *, field: str) -> Purpose:
     return purpose
 
 
+@lru_cache(maxsize=REMEMBERED_MAX)
 def _member(text: str, *, field: str) -> MemberId:
     return MemberId(parse_name(text, field=field))
 
 
 def _from_one(number: int, *, field: str) -> int:
+    if 1 <= number <= U32_MAX:
+        return number
     return check_range(number, least=1, most=U32_MAX, field=field)
 
 

@@ -17,7 +17,7 @@ from caretree.merkle.certificate import Certificate, Merged, merge_lines
 from caretree.merkle.checkpoint import Checkpoint, format_checkpoint
 from caretree.merkle.cosignature import cosign_line
 from caretree.merkle.keys import SignatureType, VerifierKey
-from caretree.merkle.lines import Sign, SignatureLine, sign_note_line
+from caretree.merkle.lines import Sign, SignatureCheck, SignatureLine, sign_note_line
 from caretree.merkle.policy import (
     Group,
     Log,
@@ -152,7 +152,11 @@ def start_certificate(checkpoint: Checkpoint) -> Certificate:
 
 
 def add_lines(
-    certificate: Certificate, lines: Iterable[SignatureLine], rule: Certification
+    certificate: Certificate,
+    lines: Iterable[SignatureLine],
+    rule: Certification,
+    *,
+    check: SignatureCheck = verify,
 ) -> Merged:
     """The certificate with these lines as far as they hold; the others are named beside it.
 
@@ -160,7 +164,7 @@ def add_lines(
         OriginError: the certificate is of another log.
     """
     _check_origin(certificate.checkpoint, rule)
-    return merge_lines(certificate, lines, keys=rule.keys, check=verify)
+    return merge_lines(certificate, lines, keys=rule.keys, check=check)
 
 
 def is_certified(certificate: Certificate, rule: Certification) -> bool:

@@ -5,23 +5,33 @@ frontier and the tiles that proofs are read from. Bodies and payloads are checke
 read; batch signatures were checked at apply, and the block hash covers them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from caretree.ledger.blocks import NO_PARENT, genesis_block
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.queries import outcomes_at
-from caretree.ledger.row_keys import HEAD_KEY, read_height, tile_key
+from caretree.ledger.row_keys import HEAD_KEY, read_height
 from caretree.ledger.rows import BlockPlace, decode_block_place, decode_head
 from caretree.ledger.stored_blocks import load_bare_block
-from caretree.ledger.tree import EMPTY_EDGE, BrokenTreeError, TreeEdge, load_edge, tree_leaves
+from caretree.ledger.tree import (
+    EMPTY_EDGE,
+    BrokenTreeError,
+    StoredTiles,
+    TreeEdge,
+    load_edge,
+    tree_leaves,
+)
 from caretree.ledger.values import Block, BlockRef, Head
 from caretree.merkle.frontier import grow
-from caretree.merkle.hashing import leaf_hash
-from caretree.merkle.tiles import TILE_BYTES, update_tiles
+from caretree.merkle.hashing import leaf_hashes
+from caretree.merkle.tiles import TILE_BYTES, TILE_WIDTH, Tile, update_tiles
 from caretree.model.errors import FatalError
 from caretree.model.ids import Height
 from caretree.storage.keys import Table
 from caretree.storage.ports import Reads
+
+LEAVES_AT_ONCE: Final = 4096
 
 
 class BrokenChainError(FatalError):
@@ -55,12 +65,19 @@ def check_chain(reads: Reads, rules: Genesis) -> Head:
     if head is None:
         raise BrokenChainError(0, "there is no head")
     edge, before = EMPTY_EDGE, None
+    waiting: list[bytes] = []
     for height, place in _places(reads, head):
         block = _block(reads, height, place)
         _check_follows(block, before, rules)
-        edge = _extend(reads, block, place, edge)
+        first = edge.frontier.size + len(waiting)
+        waiting.extend(_leaves(reads, block, place, first=first))
+        # No root between two blocks is asked for, so the tree takes many short ones at once.
+        if len(waiting) >= LEAVES_AT_ONCE:
+            edge = _extend(reads, waiting, edge, height)
+            waiting.clear()
         before = block
     assert before is not None, "there is a height up to every head"
+    edge = _extend(reads, waiting, edge, before.header.height)
     _check_head(head, before, edge)
     if load_edge(reads, head) != edge:  # the full tiles were compared on the way
         raise BrokenTreeError("a tile of the right edge is another")
@@ -100,20 +117,27 @@ def _check_follows(block: Block, before: Block | None, rules: Genesis) -> None:
         raise BrokenChainError(header.height, "its time does not advance")
 
 
-def _extend(reads: Reads, block: Block, place: BlockPlace, edge: TreeEdge) -> TreeEdge:
-    """The tree's edge with the block's leaves; every tile that became full is as it is stored."""
+def _leaves(reads: Reads, block: Block, place: BlockPlace, *, first: int) -> list[bytes]:
+    """The block's leaves, which its row puts at `first` and after."""
     height = block.header.height
     outcomes = outcomes_at(reads, height)
     if outcomes is None or len(outcomes) != block.entry_count:
         raise BrokenChainError(height, "it has not one outcome for each entry")
     leaves = tree_leaves(block, outcomes)
-    if int(place.first_leaf) != edge.frontier.size or place.leaf_count != len(leaves):
+    if place.first_leaf != first or place.leaf_count != len(leaves):
         raise BrokenChainError(height, "its leaves stand elsewhere than its row says")
-    growth = grow(edge.frontier, [leaf_hash(leaf) for leaf in leaves])
+    return leaves
+
+
+def _extend(reads: Reads, leaves: Sequence[bytes], edge: TreeEdge, height: Height) -> TreeEdge:
+    """The tree's edge with leaves up to this height; every full tile is as it is stored."""
+    growth = grow(edge.frontier, leaf_hashes(leaves))
     update = update_tiles(growth, edge.partial_tiles)
+    stored = StoredTiles(reads)
     for (level, index), content in update.tiles.items():
-        key = tile_key(level=level, index=index)
-        if len(content) == TILE_BYTES and reads.get(Table.TILE, key) != content:
+        if len(content) < TILE_BYTES:
+            continue
+        if stored.read_tile(Tile(level=level, index=index, width=TILE_WIDTH)) != content:
             raise BrokenChainError(height, f"tile {level}/{index} is another")
     return TreeEdge(frontier=growth.after, partial_tiles=update.right_edge)
 

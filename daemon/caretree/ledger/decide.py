@@ -9,7 +9,8 @@ For each entry the checks stand in the order in which they are made, because the
 gives the outcome.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from caretree.ledger.access import (
@@ -22,6 +23,7 @@ from caretree.ledger.access import (
     may_revoke,
     opens_to_someone,
 )
+from caretree.ledger.custodians import Custodians
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.overlay import Overlay
 from caretree.ledger.patient_rows import CustodianState, decode_grant
@@ -33,7 +35,7 @@ from caretree.ledger.queries import (
     record_place,
     record_view,
 )
-from caretree.ledger.row_keys import grant_key
+from caretree.ledger.row_keys import custodian_key, grant_key, request_name
 from caretree.ledger.values import (
     Actor,
     Body,
@@ -50,7 +52,7 @@ from caretree.ledger.values import (
     Replaces,
     Revoke,
 )
-from caretree.model.ids import Height, KeyId, MemberId, TimeMs
+from caretree.model.ids import Height, KeyId, MemberId, Pseudonym, TimeMs
 from caretree.storage.keys import Table
 
 
@@ -62,11 +64,48 @@ class Scene:
     rules: Genesis
     height: Height
     time_ms: TimeMs
+    known: Custodians  # as they stood before the block
+    custodians: dict[tuple[Pseudonym, MemberId], CustodianState | None] = field(
+        default_factory=dict
+    )
+
+    def custodian(self, patient: Patient, member: MemberId) -> CustodianState | None:
+        """The member's keyring for the patient here, if it has one.
+
+        Each is parsed once a block; `effects` keeps `custodians` as it changes the rows.
+        """
+        key = (patient.pseudonym, member)
+        if key in self.custodians:
+            return self.custodians[key]
+        known = key in self.known
+        state = self.known[key] if known else custodian_state(self.rows, patient, member)
+        self.custodians[key] = state
+        return state
+
+
+def read_ahead(scene: Scene, bodies: Iterable[tuple[MemberId, Body | None]]) -> None:
+    """Read at once the rows by which a block's records will be judged.
+
+    A read of one row costs as much in passing the store's gate as in LevelDB.
+    """
+    rows, blind, known = scene.rows, scene.rows.blind, scene.known
+    requests, records, keyrings = [], [], []
+    for member, body in bodies:
+        if body is None or not isinstance(body.happening, Record):
+            continue
+        requests.append(blind(request_name(member, body.request_id)))
+        records.append(body.happening.record_id)
+        pseudonym = body.happening.patient.pseudonym
+        if (pseudonym, member) not in known:
+            keyrings.append(custodian_key(blind(pseudonym), blind(member.encode())))
+    rows.read_ahead(Table.REQUEST, requests)
+    rows.read_ahead(Table.RECORD, records)
+    rows.read_ahead(Table.CUSTODIAN, keyrings)
 
 
 def decide(scene: Scene, member: MemberId, body: Body | None) -> Outcome:
     """The outcome of an entry by a peer of `member`; the body is None when it does not parse."""
-    if body is None or not _patients_known(scene.rules, body.happening):
+    if body is None or not _patients_known(scene.rules.pseudonym_epoch, body.happening):
         return Outcome.MALFORMED
     answered = first_answer(scene.rows, member, body.request_id)
     if answered is not None:
@@ -84,9 +123,10 @@ def patients_of(happening: Happening) -> tuple[Patient, ...]:
             return (other.patient,)
 
 
-def _patients_known(rules: Genesis, happening: Happening) -> bool:
+def _patients_known(epoch: int, happening: Happening) -> bool:
     """Whether every pseudonym is said to be made with the key in force."""
-    epoch = rules.pseudonym_epoch
+    if isinstance(happening, Record):
+        return happening.patient.pseudonym_epoch == epoch
     return all(patient.pseudonym_epoch == epoch for patient in patients_of(happening))
 
 
@@ -115,7 +155,7 @@ def _decide_record(scene: Scene, member: MemberId, actor: Actor, record: Record)
         return Outcome.WRONG_CUSTODIAN
     if not may_append(actor.role):
         return Outcome.NOT_PERMITTED
-    state = custodian_state(scene.rows, record.patient, member)
+    state = scene.custodian(record.patient, member)
     if not _is_open_epoch(state, record.keyring_epoch, record.key_id):
         return Outcome.EPOCH_CLOSED
     if scene.rows.get(Table.RECORD, record.record_id) is not None:
@@ -142,7 +182,7 @@ def _decide_keyring(scene: Scene, member: MemberId, actor: Actor, keyring: Keyri
         return Outcome.WRONG_CUSTODIAN
     if not may_open_keyring(actor.role):
         return Outcome.NOT_PERMITTED
-    state = custodian_state(scene.rows, keyring.patient, member)
+    state = scene.custodian(keyring.patient, member)
     if not _follows(state, keyring):
         return Outcome.EPOCH_TAKEN
     if not _sealed_to_right_members(scene, keyring):
@@ -179,7 +219,7 @@ def _decide_grant(scene: Scene, member: MemberId, actor: Actor, grant: Grant) ->
         return Outcome.WRONG_CUSTODIAN
     if not may_grant(actor.role):
         return Outcome.NOT_PERMITTED
-    state = custodian_state(scene.rows, grant.patient, member)
+    state = scene.custodian(grant.patient, member)
     if not _is_open_epoch(state, grant.keyring_epoch, grant.key_id):
         return Outcome.EPOCH_CLOSED
     to_another = grant.grantee != member and scene.rules.member(grant.grantee) is not None

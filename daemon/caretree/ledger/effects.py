@@ -19,8 +19,9 @@ from caretree.ledger.patient_rows import (
     encode_grant,
     encode_history,
     encode_keyring,
+    new_history_row,
 )
-from caretree.ledger.queries import custodian_state, history_row, record_place
+from caretree.ledger.queries import history_row, record_place
 from caretree.ledger.row_keys import (
     custodian_key,
     grant_key,
@@ -29,13 +30,7 @@ from caretree.ledger.row_keys import (
     request_name,
     trail_key,
 )
-from caretree.ledger.rows import (
-    FirstAnswer,
-    RecordPlace,
-    encode_first_answer,
-    encode_kind,
-    encode_record_place,
-)
+from caretree.ledger.rows import encode_kind, record_row, request_row
 from caretree.ledger.values import (
     Body,
     Denial,
@@ -73,27 +68,13 @@ def take_effect(scene: Scene, member: MemberId, body: Body, position: Position) 
 
 def _add_record(scene: Scene, record: Record, position: Position) -> None:
     rows, patient = scene.rows, record.patient
-    place = RecordPlace(
-        position=position,
-        pseudonym_epoch=patient.pseudonym_epoch,
-        pseudonym=patient.pseudonym,
-        custodian=record.custodian,
-    )
-    rows.put(Table.RECORD, record.record_id, encode_record_place(place))
-    row = HistoryRow(
-        record_id=record.record_id,
-        custodian=record.custodian,
-        keyring_epoch=record.keyring_epoch,
-        time_ms=scene.time_ms,
-        height=position.height,
-        place=position.place,
-        replaced_by=None,
-    )
-    _put_history(scene, patient, position.leaf_index, row)
-    state = custodian_state(rows, patient, record.custodian)
-    if state is not None:
-        counted = replace(state, records=state.records + 1)
-        _put_custodian(scene, patient, counted)
+    place = record_row(position, patient, custodian=record.custodian)
+    rows.put(Table.RECORD, record.record_id, place)
+    row = new_history_row(record, position, time_ms=scene.time_ms)
+    rows.put(Table.HISTORY, history_key(rows.blind(patient.pseudonym), position.leaf_index), row)
+    state = scene.custodian(patient, record.custodian)
+    if state is not None and not state.has_records:
+        _put_custodian(scene, patient, replace(state, has_records=True))
     if record.replaces is not None:
         _mark_replaced(scene, record.replaces.record_id, by=record.record_id)
 
@@ -115,13 +96,13 @@ def _mark_replaced(scene: Scene, earlier: RecordId, *, by: RecordId) -> None:
 
 def _open_epoch(scene: Scene, keyring: Keyring) -> None:
     rows, patient = scene.rows, keyring.patient
-    before = custodian_state(rows, patient, keyring.custodian)
+    before = scene.custodian(patient, keyring.custodian)
     state = CustodianState(
         custodian=keyring.custodian,
         epoch=keyring.epoch,
         key_id=keyring.key_id,
         closed=False,
-        records=before.records if before is not None else 0,
+        has_records=before is not None and before.has_records,
     )
     _put_custodian(scene, patient, state)
     blinded, custodian = rows.blind(patient.pseudonym), rows.blind(keyring.custodian.encode())
@@ -152,20 +133,17 @@ def _take_back(scene: Scene, revoke: Revoke) -> None:
     if value is not None:
         grant = decode_grant(revoke.grant_id, value)
         _put_grant(scene, patient, replace(grant, revoked_ms=scene.time_ms))
-    state = custodian_state(rows, patient, revoke.custodian)
+    state = scene.custodian(patient, revoke.custodian)
     if state is not None:
         _put_custodian(scene, patient, replace(state, closed=True))
 
 
 def _remember_request(scene: Scene, member: MemberId, body: Body, position: Position) -> None:
-    record = body.happening if isinstance(body.happening, Record) else None
-    answer = FirstAnswer(
-        position=position,
-        request_digest=body.request_digest,
-        record_id=None if record is None else record.record_id,
-    )
+    happening = body.happening
+    record_id = happening.record_id if isinstance(happening, Record) else None
+    row = request_row(position, request_digest=body.request_digest, record_id=record_id)
     key = scene.rows.blind(request_name(member, body.request_id))
-    scene.rows.put(Table.REQUEST, key, encode_first_answer(answer))
+    scene.rows.put(Table.REQUEST, key, row)
 
 
 def _follow(scene: Scene, happening: Happening, leaf_index: LeafIndex) -> None:
@@ -185,9 +163,10 @@ def _put_history(scene: Scene, patient: Patient, leaf_index: LeafIndex, row: His
 
 
 def _put_custodian(scene: Scene, patient: Patient, state: CustodianState) -> None:
-    rows = scene.rows
-    key = custodian_key(rows.blind(patient.pseudonym), rows.blind(state.custodian.encode()))
+    rows, member = scene.rows, state.custodian
+    key = custodian_key(rows.blind(patient.pseudonym), rows.blind(member.encode()))
     rows.put(Table.CUSTODIAN, key, encode_custodian(state))
+    scene.custodians[patient.pseudonym, member] = state
 
 
 def _put_grant(scene: Scene, patient: Patient, grant: GrantState) -> None:

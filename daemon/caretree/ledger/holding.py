@@ -10,14 +10,14 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from caretree.crypto.commitments import leaf_commitment
+from caretree.crypto.commitments import leaf_committer
 from caretree.crypto.ed25519 import verify
 from caretree.ledger.batches import batch_message
 from caretree.ledger.blocks import BATCHES_BYTES_MAX, genesis_block
 from caretree.ledger.bodies import parse_body
 from caretree.ledger.genesis import Genesis
-from caretree.ledger.leaves import parse_entry_leaf
-from caretree.ledger.payloads import parse_payload
+from caretree.ledger.leaves import encode_entry_leaf, parse_entry_leaf
+from caretree.ledger.payloads import sealed_content_of
 from caretree.ledger.values import (
     Batch,
     Block,
@@ -28,8 +28,9 @@ from caretree.ledger.values import (
     Outcome,
     Record,
 )
+from caretree.merkle.lines import SignatureCheck
 from caretree.model.errors import MalformedError, RejectedError, VerificationError
-from caretree.model.ids import Height, Origin, PeerId, Place
+from caretree.model.ids import Digest, Height, Origin, Place
 from caretree.model.limits import BLOCK_ENTRIES_MAX
 
 # A batch stands in its block behind a tag byte and a length of at most four bytes.
@@ -85,7 +86,9 @@ def hold_block(
     return HeldBlock(block=block, entries=tuple(entries), recorded_outcomes=recorded_outcomes)
 
 
-def hold_batch(batch: Batch, rules: Genesis) -> tuple[HeldEntry, ...]:
+def hold_batch(
+    batch: Batch, rules: Genesis, *, check: SignatureCheck = verify
+) -> tuple[HeldEntry, ...]:
     """The batch's entries opened, places counted from 0 within it: what a leader drafts from.
 
     A leader refuses at its door what would be void or malformed at apply.
@@ -96,7 +99,7 @@ def hold_batch(batch: Batch, rules: Genesis) -> tuple[HeldEntry, ...]:
         MalformedError: a body that does not parse.
     """
     check_batch_fits(batch)
-    check_author(batch, rules)
+    check_author(batch, rules, check=check)
     entries = tuple(_hold_entries(batch, rules.origin, first=0))
     for entry in entries:
         if _is_hole(entry.opening):
@@ -106,7 +109,7 @@ def hold_batch(batch: Batch, rules: Genesis) -> tuple[HeldEntry, ...]:
     return entries
 
 
-def check_author(batch: Batch, rules: Genesis) -> None:
+def check_author(batch: Batch, rules: Genesis, *, check: SignatureCheck = verify) -> None:
     """Return when a peer of a member signed the batch's leaves in this order.
 
     Raises:
@@ -117,7 +120,7 @@ def check_author(batch: Batch, rules: Genesis) -> None:
         raise NotHeldError("the author is no peer of a member")
     message = batch_message(origin=rules.origin, author=batch.author, leaves=batch.leaves)
     try:
-        verify(peer.batch_key, message, batch.signature)
+        check(peer.batch_key, message, batch.signature)
     except VerificationError:
         raise NotHeldError("the author's signature does not hold") from None
 
@@ -152,13 +155,14 @@ def _hold_entries(batch: Batch, origin: Origin, *, first: int) -> Sequence[HeldE
     if len(batch.openings) != len(batch.leaves):
         raise NotHeldError("other openings than leaves")
     author = batch.author
+    commit = leaf_committer(origin=origin, author_peer=author)
     return [
         HeldEntry(
             place=Place(place),
             author=author,
             leaf=leaf,
             opening=opening,
-            body=_held_body(origin, author, leaf, opening, Place(place)),
+            body=_held_body(commit, leaf, opening, Place(place)),
         )
         for place, (leaf, opening) in enumerate(
             zip(batch.leaves, batch.openings, strict=True), start=first
@@ -167,20 +171,19 @@ def _hold_entries(batch: Batch, origin: Origin, *, first: int) -> Sequence[HeldE
 
 
 def _held_body(
-    origin: Origin, author: PeerId, leaf: bytes, opening: Opening, place: Place
+    commit: Callable[[bytes, bytes], Digest], leaf: bytes, opening: Opening, place: Place
 ) -> Body | None:
     """The body behind the leaf; None when it was erased or does not parse."""
     try:
-        commitment = parse_entry_leaf(leaf)
         if opening.body is None:
+            parse_entry_leaf(leaf)
             return None
-        opened = leaf_commitment(
-            origin=origin, author_peer=author, salt=opening.salt, body=opening.body
-        )
+        opened = commit(opening.salt, opening.body)
+        # A leaf that is the commitment's, byte for byte, is an entry leaf, and need not be parsed.
+        if leaf != encode_entry_leaf(opened) and parse_entry_leaf(leaf) != opened:
+            raise NotHeldError("the opening is not what the leaf commits to", place=place)
     except MalformedError as error:
         raise NotHeldError(error.message, place=place) from error
-    if opened != commitment:
-        raise NotHeldError("the opening is not what the leaf commits to", place=place)
     body = _parsed(opening.body)
     _check_payload(body, opening, place)
     return body
@@ -204,10 +207,10 @@ def _check_payload(body: Body | None, opening: Opening, place: Place) -> None:
     if opening.payload is None:
         raise NotHeldError("a record without its payload", place=place)
     try:
-        payload = parse_payload(opening.payload)
+        sealed_content = sealed_content_of(opening.payload)
     except MalformedError as error:
         raise NotHeldError(error.message, place=place) from error
-    if hashlib.sha256(payload.sealed_content).digest() != record.ciphertext_sha256:
+    if hashlib.sha256(sealed_content).digest() != record.ciphertext_sha256:
         raise NotHeldError("the payload is not what the body names", place=place)
 
 

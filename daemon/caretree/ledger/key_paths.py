@@ -27,7 +27,7 @@ from caretree.storage.ports import Reads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochKey:
-    """A keyring epoch's key in the clear; never stored, never shown."""
+    """A keyring epoch's key in the clear; never stored, never shown. Its id was checked once."""
 
     epoch: int
     key_id: KeyId

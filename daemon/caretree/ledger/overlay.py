@@ -18,25 +18,34 @@ class Overlay(Reads):
     What was read once is kept, and so are blinded names; both are bounded by the block's entries.
     """
 
-    __slots__ = ("_blinded", "_pending", "_read", "_reads", "_sorted")
+    __slots__ = ("_blinded", "_pending", "_reads", "_sorted", "_values")
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
         self._pending: _Pending = {}
-        self._read: dict[bytes, bytes | None] = {}
+        self._values: dict[bytes, bytes | None] = {}  # of all rows read, put or deleted so far
         self._blinded: dict[bytes, bytes] = {}
         self._sorted: dict[bytes, list[bytes]] = {}  # by prefix, for tables scanned so far
 
     @override
     def get(self, table: Table, key: bytes) -> bytes | None:
         row = table.prefix + key
-        pending = self._pending.get(row)
-        if pending is not None:
-            return pending[2]
-        if row in self._read:
-            return self._read[row]
-        value = self._read[row] = self._reads.get(table, key)
+        if row in self._values:
+            return self._values[row]
+        value = self._values[row] = self._reads.get(table, key)
         return value
+
+    @override
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        self.read_ahead(table, keys)
+        return [self.get(table, key) for key in keys]
+
+    def read_ahead(self, table: Table, keys: Sequence[bytes]) -> None:
+        """Read rows that will be asked for, all at once; what was put or read stays as it is."""
+        prefix = table.prefix
+        unread = [key for key in keys if prefix + key not in self._values]
+        found = self._reads.get_many(table, unread)
+        self._values.update(zip([prefix + key for key in unread], found, strict=True))
 
     @override
     def scan(
@@ -58,23 +67,24 @@ class Overlay(Reads):
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Have the row stored."""
-        self._set(table, key, value)
+        self._set(table, table.prefix + key, (table, key, value))
 
     def delete(self, table: Table, key: bytes) -> None:
         """Have the row removed."""
-        self._set(table, key, None)
+        self._set(table, table.prefix + key, (table, key, None))
 
     @property
     def batch(self) -> Batch:
         """All that was put and deleted, each row once, in the order of first mention."""
         return Batch(list(self._pending.values()))
 
-    def _set(self, table: Table, key: bytes, value: bytes | None) -> None:
-        row = table.prefix + key
-        known = self._sorted.get(table.prefix)
-        if known is not None and row not in self._pending:
-            insort(known, row)
-        self._pending[row] = (table, key, value)
+    def _set(self, table: Table, row: bytes, change: tuple[Table, bytes, bytes | None]) -> None:
+        if self._sorted:
+            known = self._sorted.get(table.prefix)
+            if known is not None and row not in self._pending:
+                insort(known, row)
+        self._pending[row] = change
+        self._values[row] = change[2]
 
     def _pending_rows(self, table: Table, start: bytes, stop: bytes | None) -> Sequence[bytes]:
         prefix = table.prefix

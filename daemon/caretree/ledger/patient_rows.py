@@ -2,12 +2,26 @@
 
 As `rows`, which has all other rows; these are the ones that the storage door encrypts and whose
 keys begin with a patient's blinded name.
+
+    HISTORY    u8 version, u64 height, u32 place, u64 time in ms, u32 keyring epoch, 16 bytes record
+               id, u8 whether it was replaced and if so 16 bytes id of its successor, custodian
+    CUSTODIAN  u8 version, u32 epoch, 32 bytes key id, u8 whether it is closed, u8 whether it has
+               records, the custodian's name
 """
 
 from dataclasses import dataclass
+from struct import Struct
+from typing import Final
 
-from caretree.ledger.rows import DamagedRowError, parse_row
-from caretree.ledger.values import Keyring, Purpose, Role, Rule, SealedKey
+from caretree.ledger.rows import (
+    RECORD_ID_BYTES,
+    ROW_VERSION,
+    DamagedRowError,
+    parse_row,
+    read_member,
+    rest_of_row,
+)
+from caretree.ledger.values import Keyring, Position, Purpose, Record, Role, Rule, SealedKey
 from caretree.model.ids import (
     GrantId,
     Height,
@@ -19,6 +33,9 @@ from caretree.model.ids import (
     TimeMs,
 )
 from caretree.proto.ledger.v1 import body_pb2, state_pb2
+
+_HISTORY: Final = Struct(">BQIQI16s?")
+_CUSTODIAN: Final = Struct(">BI32s??")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +53,16 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustodianState:
-    """A custodian's keyring for a patient, and how many records it holds of them."""
+    """A custodian's keyring for a patient, and whether it holds a record of them.
+
+    Not how many: then each record would write the row again.
+    """
 
     custodian: MemberId
     epoch: int
     key_id: KeyId
     closed: bool
-    records: int
+    has_records: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +93,30 @@ class KeyringState:
 
 def encode_history(row: HistoryRow) -> bytes:
     """The row of Table.HISTORY."""
-    return state_pb2.HistoryRow(
-        record_id=row.record_id,
-        custodian=row.custodian,
-        keyring_epoch=row.keyring_epoch,
-        time_ms=row.time_ms,
-        height=row.height,
-        place=row.place,
-        replaced_by=row.replaced_by or b"",
-    ).SerializeToString()
+    fixed = _HISTORY.pack(
+        ROW_VERSION,
+        row.height,
+        row.place,
+        row.time_ms,
+        row.keyring_epoch,
+        row.record_id,
+        row.replaced_by is not None,
+    )
+    return fixed + (row.replaced_by or b"") + row.custodian.encode()
+
+
+def new_history_row(record: Record, position: Position, *, time_ms: TimeMs) -> bytes:
+    """The row of Table.HISTORY with which a record begins: replaced by none."""
+    fixed = _HISTORY.pack(
+        ROW_VERSION,
+        position.height,
+        position.place,
+        time_ms,
+        record.keyring_epoch,
+        record.record_id,
+        False,  # noqa: FBT003 (a field of the row)
+    )
+    return fixed + record.custodian.encode()
 
 
 def decode_history(value: bytes) -> HistoryRow:
@@ -90,27 +125,28 @@ def decode_history(value: bytes) -> HistoryRow:
     Raises:
         DamagedRowError: it is not such a row.
     """
-    row = parse_row(state_pb2.HistoryRow.FromString, value, "HISTORY")
+    rest = rest_of_row(_HISTORY, value, "HISTORY")
+    _, height, place, time_ms, keyring_epoch, record_id, replaced = _HISTORY.unpack_from(value)
+    replaced_by, custodian = b"", rest
+    if replaced:
+        replaced_by, custodian = rest[:RECORD_ID_BYTES], rest[RECORD_ID_BYTES:]
+        if len(replaced_by) != RECORD_ID_BYTES:
+            raise DamagedRowError("HISTORY", "it is cut")
     return HistoryRow(
-        record_id=RecordId(row.record_id),
-        custodian=MemberId(row.custodian),
-        keyring_epoch=row.keyring_epoch,
-        time_ms=TimeMs(row.time_ms),
-        height=Height(row.height),
-        place=Place(row.place),
-        replaced_by=RecordId(row.replaced_by) if row.replaced_by else None,
+        record_id=RecordId(record_id),
+        custodian=read_member(custodian, "HISTORY"),
+        keyring_epoch=keyring_epoch,
+        time_ms=TimeMs(time_ms),
+        height=Height(height),
+        place=Place(place),
+        replaced_by=RecordId(replaced_by) if replaced else None,
     )
 
 
 def encode_custodian(state: CustodianState) -> bytes:
     """The row of Table.CUSTODIAN."""
-    return state_pb2.CustodianRow(
-        epoch=state.epoch,
-        key_id=state.key_id,
-        closed=state.closed,
-        records=state.records,
-        custodian=state.custodian,
-    ).SerializeToString()
+    fixed = _CUSTODIAN.pack(ROW_VERSION, state.epoch, state.key_id, state.closed, state.has_records)
+    return fixed + state.custodian.encode()
 
 
 def decode_custodian(value: bytes) -> CustodianState:
@@ -119,13 +155,14 @@ def decode_custodian(value: bytes) -> CustodianState:
     Raises:
         DamagedRowError: it is not such a row.
     """
-    row = parse_row(state_pb2.CustodianRow.FromString, value, "CUSTODIAN")
+    name = rest_of_row(_CUSTODIAN, value, "CUSTODIAN")
+    _, epoch, key_id, closed, has_records = _CUSTODIAN.unpack_from(value)
     return CustodianState(
-        custodian=MemberId(row.custodian),
-        epoch=row.epoch,
-        key_id=KeyId(row.key_id),
-        closed=row.closed,
-        records=row.records,
+        custodian=read_member(name, "CUSTODIAN"),
+        epoch=epoch,
+        key_id=KeyId(key_id),
+        closed=closed,
+        has_records=has_records,
     )
 
 

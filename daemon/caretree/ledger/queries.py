@@ -168,7 +168,7 @@ def custodians_of(reads: Reads, patient: Patient) -> frozenset[MemberId]:
     """The members that wrote a record of the patient; a keyring alone makes no custodian."""
     rows = _patient_rows(reads, Table.CUSTODIAN, patient)
     states = (decode_custodian(value) for _, value in rows)
-    return frozenset(state.custodian for state in states if state.records)
+    return frozenset(state.custodian for state in states if state.has_records)
 
 
 def grants_of(reads: Reads, patient: Patient) -> tuple[GrantState, ...]:

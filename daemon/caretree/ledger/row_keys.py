@@ -39,9 +39,9 @@ def leaves_key(first_leaf: int) -> bytes:
     return u64(first_leaf)
 
 
-def tile_key(*, level: int, index: int) -> bytes:
-    """Of Table.TILE: tile level and tile index."""
-    return bytes((level,)) + u64(index)
+def tile_key(*, level: int, first: int) -> bytes:
+    """Of Table.TILE: tile level, and the number there of the first hash in the row."""
+    return bytes((level,)) + u64(first)
 
 
 def request_name(member: MemberId, request_id: RequestId) -> bytes:
@@ -51,7 +51,7 @@ def request_name(member: MemberId, request_id: RequestId) -> bytes:
 
 def history_key(blinded: bytes, leaf_index: int) -> bytes:
     """Of Table.HISTORY and Table.PATIENT_TRAIL: the patient and the leaf index."""
-    return blinded + u64(leaf_index)
+    return blinded + leaf_index.to_bytes(8, "big")
 
 
 def custodian_key(blinded: bytes, blinded_member: bytes) -> bytes:

@@ -1,6 +1,13 @@
-"""The rows that apply derives, as values and as bytes (proto state.proto; keys in `row_keys`).
+"""The rows that apply derives, as values and as bytes (keys in `row_keys`).
 
-Those of patients stand in `patient_rows`.
+Those of patients stand in `patient_rows`. The rows that every record adds have fixed layouts, big-
+endian, and end in what varies: four of them are written for each record, and a message built field
+by field costs several times as much. The others are messages of proto state.proto.
+
+    REQUEST    u8 version, u64 height, u32 place, u64 leaf index, 32 bytes request digest, and for a
+               record its 16 bytes of id
+    RECORD     u8 version, u64 height, u32 place, u64 leaf index, u32 pseudonym epoch, 32 bytes
+               pseudonym, the custodian's name
 
 They are stored, not hashed: a peer reads only what it wrote itself, and the storage door has
 checked each value. So a row that does not parse is no input to be refused but a fault of this
@@ -9,7 +16,8 @@ peer, and fatal.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from struct import Struct
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -17,6 +25,7 @@ from caretree.ledger.values import (
     EntryKind,
     Head,
     Outcome,
+    Patient,
     Position,
 )
 from caretree.merkle.frontier import parse_frontier
@@ -33,7 +42,11 @@ from caretree.model.ids import (
 )
 from caretree.proto.ledger.v1 import state_pb2
 
-ROW_VERSION = 1
+ROW_VERSION: Final = 1
+RECORD_ID_BYTES: Final = 16
+
+_REQUEST: Final = Struct(">BQIQ32s")
+_RECORD: Final = Struct(">BQIQI32s")
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -175,13 +188,17 @@ def parse_outcomes(encoded: bytes) -> tuple[Outcome, ...]:
 
 def encode_first_answer(answer: FirstAnswer) -> bytes:
     """The row of Table.REQUEST."""
-    return state_pb2.RequestRow(
-        height=answer.position.height,
-        place=answer.position.place,
-        leaf_index=answer.position.leaf_index,
-        request_digest=answer.request_digest,
-        record_id=answer.record_id or b"",
-    ).SerializeToString()
+    return request_row(
+        answer.position, request_digest=answer.request_digest, record_id=answer.record_id
+    )
+
+
+def request_row(position: Position, *, request_digest: Digest, record_id: RecordId | None) -> bytes:
+    """As `encode_first_answer`, from the parts."""
+    fixed = _REQUEST.pack(
+        ROW_VERSION, position.height, position.place, position.leaf_index, request_digest
+    )
+    return fixed if record_id is None else fixed + record_id
 
 
 def decode_first_answer(value: bytes) -> FirstAnswer:
@@ -190,24 +207,34 @@ def decode_first_answer(value: bytes) -> FirstAnswer:
     Raises:
         DamagedRowError: it is not such a row.
     """
-    row = parse_row(state_pb2.RequestRow.FromString, value, "REQUEST")
+    record_id = rest_of_row(_REQUEST, value, "REQUEST")
+    _, height, place, leaf_index, digest = _REQUEST.unpack_from(value)
+    if len(record_id) not in {0, RECORD_ID_BYTES}:
+        raise DamagedRowError("REQUEST", "its length is none that a row has")
     return FirstAnswer(
-        position=_position(row),
-        request_digest=Digest(row.request_digest),
-        record_id=RecordId(row.record_id) if row.record_id else None,
+        position=_position(height, place, leaf_index),
+        request_digest=Digest(digest),
+        record_id=RecordId(record_id) if record_id else None,
     )
 
 
 def encode_record_place(record: RecordPlace) -> bytes:
     """The row of Table.RECORD."""
-    return state_pb2.RecordRow(
-        height=record.position.height,
-        place=record.position.place,
-        leaf_index=record.position.leaf_index,
-        pseudonym_epoch=record.pseudonym_epoch,
-        pseudonym=record.pseudonym,
-        custodian=record.custodian,
-    ).SerializeToString()
+    patient = Patient(pseudonym_epoch=record.pseudonym_epoch, pseudonym=record.pseudonym)
+    return record_row(record.position, patient, custodian=record.custodian)
+
+
+def record_row(position: Position, patient: Patient, *, custodian: MemberId) -> bytes:
+    """As `encode_record_place`, from the parts."""
+    fixed = _RECORD.pack(
+        ROW_VERSION,
+        position.height,
+        position.place,
+        position.leaf_index,
+        patient.pseudonym_epoch,
+        patient.pseudonym,
+    )
+    return fixed + custodian.encode()
 
 
 def decode_record_place(value: bytes) -> RecordPlace:
@@ -216,12 +243,13 @@ def decode_record_place(value: bytes) -> RecordPlace:
     Raises:
         DamagedRowError: it is not such a row.
     """
-    row = parse_row(state_pb2.RecordRow.FromString, value, "RECORD")
+    custodian = rest_of_row(_RECORD, value, "RECORD")
+    _, height, place, leaf_index, pseudonym_epoch, pseudonym = _RECORD.unpack_from(value)
     return RecordPlace(
-        position=_position(row),
-        pseudonym_epoch=row.pseudonym_epoch,
-        pseudonym=Pseudonym(row.pseudonym),
-        custodian=MemberId(row.custodian),
+        position=_position(height, place, leaf_index),
+        pseudonym_epoch=pseudonym_epoch,
+        pseudonym=Pseudonym(pseudonym),
+        custodian=read_member(custodian, "RECORD"),
     )
 
 
@@ -243,10 +271,33 @@ def decode_kind(value: bytes) -> EntryKind:
         raise DamagedRowError("TRAIL", "no kind of entry") from error
 
 
-def _position(row: state_pb2.RequestRow | state_pb2.RecordRow) -> Position:
-    return Position(
-        height=Height(row.height), place=Place(row.place), leaf_index=LeafIndex(row.leaf_index)
-    )
+def _position(height: int, place: int, leaf_index: int) -> Position:
+    return Position(height=Height(height), place=Place(place), leaf_index=LeafIndex(leaf_index))
+
+
+def rest_of_row(layout: Struct, value: bytes, table: str) -> bytes:
+    """What follows the fixed part of a row of this layout.
+
+    Raises:
+        DamagedRowError: it is cut, or of a newer version.
+    """
+    if len(value) < layout.size:
+        raise DamagedRowError(table, "it is cut")
+    if value[0] != ROW_VERSION:
+        raise DamagedRowError(table, f"version {value[0]}, expected {ROW_VERSION}")
+    return value[layout.size :]
+
+
+def read_member(name: bytes, table: str) -> MemberId:
+    """The member whose name ends a row.
+
+    Raises:
+        DamagedRowError: it is no name.
+    """
+    try:
+        return MemberId(name.decode())
+    except UnicodeDecodeError as error:
+        raise DamagedRowError(table, "a name is not in UTF-8") from error
 
 
 def parse_row(parse: Callable[[bytes], MessageT], value: bytes, table: str) -> MessageT:

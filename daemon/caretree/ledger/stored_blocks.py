@@ -148,6 +148,19 @@ class StoredBlocks:
             first += len(batch.leaves)
         return None
 
+    def opening(self, height: Height, place: Place) -> Opening:
+        """What the entry at this place of an applied block says; the block itself is not read.
+
+        Requires the block to have an entry there.
+
+        Raises:
+            BrokenBlockError: no block was applied there.
+        """
+        ref = applied_ref(self._reads, height)
+        if ref is None:
+            raise BrokenBlockError(height, "it is missing")
+        return _opening(self._reads, ref, place)
+
     def leaves(self, height: Height) -> list[bytes]:
         """The leaves that an applied block added to the tree, its seal the last.
 

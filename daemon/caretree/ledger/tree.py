@@ -1,7 +1,8 @@
 """The tree in the store: its right edge in memory, its tiles in rows, proofs out of them.
 
-Rows of Table.TILE hold each tile once, under (tile level, tile index), as wide as it has grown; a
-narrower one is a prefix of it. `apply` alone writes them.
+Rows of Table.TILE hold the hashes of each tile in the pieces in which it grew, under (tile level,
+number of the first hash): a block writes the hashes that it adds and no other again. `apply` alone
+writes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,22 @@ from dataclasses import dataclass, field
 from typing_extensions import override
 
 from caretree.ledger.leaves import NO_MAP_ROOT, encode_seal_leaf
+from caretree.ledger.overlay import Overlay
 from caretree.ledger.row_keys import tile_key
 from caretree.ledger.values import Block, Head, Outcome, Seal
 from caretree.merkle.frontier import EMPTY_FRONTIER, Frontier, Growth, parse_frontier, read_frontier
+from caretree.merkle.hashing import HASH_BYTES
 from caretree.merkle.nodes import EXPANDED_TILES_MAX, NodeReader
 from caretree.merkle.proof import prove_consistency, prove_inclusion
 from caretree.merkle.shape import NodeId
-from caretree.merkle.tiles import Tile, TileReader, read_right_edge
+from caretree.merkle.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tile,
+    TileReader,
+    TileUpdate,
+    read_right_edge,
+)
 from caretree.model.errors import FatalError, MalformedError
 from caretree.model.ids import Digest, LeafIndex, TreeSize
 from caretree.storage.keys import Table
@@ -54,12 +64,32 @@ class StoredTiles(TileReader):
         """The tile as wide as it is stored.
 
         Raises:
-            BrokenTreeError: it is not there.
+            BrokenTreeError: it, or a piece of it, is not there.
         """
-        content = self._reads.get(Table.TILE, tile_key(level=tile.level, index=tile.index))
-        if content is None:
-            raise BrokenTreeError(f"tile {tile.level}/{tile.index} is missing")
-        return content
+        first = tile.index * TILE_WIDTH
+        pieces = self._reads.scan(
+            Table.TILE,
+            start=tile_key(level=tile.level, first=first),
+            stop=tile_key(level=tile.level, first=first + TILE_WIDTH),
+        )
+        content = bytearray()
+        for key, piece in pieces:
+            if key != tile_key(level=tile.level, first=first + len(content) // HASH_BYTES):
+                break
+            content += piece
+        if len(content) < tile.width * HASH_BYTES:
+            raise BrokenTreeError(f"tile {tile.level}/{tile.index} is missing, or a piece of it")
+        return bytes(content)
+
+
+def put_tiles(rows: Overlay, update: TileUpdate, *, before: int) -> None:
+    """Put the hashes that an append to a tree of size `before` added to its tiles."""
+    for (level, index), content in update.tiles.items():
+        first = index * TILE_WIDTH
+        known = max(0, (before >> (TILE_HEIGHT * level)) - first)
+        rows.put(
+            Table.TILE, tile_key(level=level, first=first + known), content[known * HASH_BYTES :]
+        )
 
 
 class TreeReader:

@@ -17,11 +17,12 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from caretree.crypto.suite import check_suite, check_version
+from caretree.crypto.suite import FORMAT_VERSION, SUITE_1, check_suite, check_version
 from caretree.model.errors import MalformedError
 
 MessageT = TypeVar("MessageT", bound=Message)
 
+_KNOWN_FORMAT: Final = (FORMAT_VERSION, SUITE_1)
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]+")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -68,8 +69,9 @@ def check_format(version: int, suite: int, *, field: str) -> None:
     Raises:
         MalformedError: a newer version, one that never was, or an unknown suite.
     """
-    check_version(version, field=f"{field}.version")
-    check_suite(suite, field=f"{field}.suite")
+    if (version, suite) != _KNOWN_FORMAT:
+        check_version(version, field=f"{field}.version")
+        check_suite(suite, field=f"{field}.suite")
 
 
 def check_length(content: bytes, length: int, *, field: str) -> bytes:

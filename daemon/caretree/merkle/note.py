@@ -18,6 +18,7 @@ from caretree.model.limits import MIB
 # The format asks for at least 16. At most 9 voters give two lines each, at most 55 witnesses one.
 SIGNATURE_LINES_MAX = 100
 NOTE_BYTES_MAX = 1 * MIB
+_CONTROLS = bytes(byte for byte in range(0x20) if byte != 0x0A)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,7 @@ def _decode_note(content: bytes) -> str:
     except UnicodeDecodeError as error:
         raise MalformedError("note", "expected UTF-8") from error
     # Bytes below 0x20 are control characters in UTF-8 too, never parts of others.
-    if any(byte < 0x20 and byte != 0x0A for byte in content):
+    if len(content.translate(None, _CONTROLS)) != len(content):
         raise MalformedError("note", "expected no control characters but newlines")
     return decoded
 
@@ -158,6 +159,6 @@ def _by_name_and_id(verifiers: Iterable[VerifierKey]) -> dict[tuple[str, bytes],
     known: dict[tuple[str, bytes], VerifierKey] = {}
     for key in verifiers:
         other = known.setdefault((key.name, key.key_id), key)
-        if other != key:
+        if other is not key and other != key:
             raise MalformedError("verifiers", f"expected one key for {key.name} {key.key_id.hex()}")
     return known

@@ -11,6 +11,10 @@ from caretree.merkle.frontier import Fetch, fold
 from caretree.merkle.shape import NodeId, edge_nodes
 from caretree.model.ids import Digest, LeafIndex, TreeSize
 
+PATHS_NODES_MAX = (
+    8192  # two for each leaf of the largest block; a path of 20 hashes takes 200 bytes
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofPlan:
@@ -59,6 +63,44 @@ def prove_inclusion(*, index: LeafIndex, size: TreeSize, fetch: Fetch) -> tuple[
 def prove_consistency(*, size1: TreeSize, size2: TreeSize, fetch: Fetch) -> tuple[Digest, ...]:
     """The hashes that prove tree `size2` to begin with tree `size1`; 1 <= size1 <= size2."""
     return plan_consistency(size1=size1, size2=size2).fold(fetch)
+
+
+class Paths:
+    """Inclusion proofs of many leaves of one tree: what neighbours share is worked out once.
+
+    Of every node met above the leaves the way up is kept, for PATHS_NODES_MAX nodes at most.
+    """
+
+    __slots__ = ("_above", "_fetch", "size")
+
+    def __init__(self, *, size: TreeSize, fetch: Fetch) -> None:
+        self.size = size
+        self._fetch = fetch
+        self._above: dict[tuple[int, int], tuple[Digest, ...]] = {}
+
+    def prove(self, index: LeafIndex) -> tuple[Digest, ...]:
+        """The hashes that prove leaf `index`; as `prove_inclusion`. Requires 0 <= index < size."""
+        assert 0 <= index < self.size
+        if len(self._above) >= PATHS_NODES_MAX:
+            self._above.clear()
+        return self._way_up(0, index)
+
+    def _way_up(self, level: int, number: int) -> tuple[Digest, ...]:
+        """The hashes beside the way from this node to the root, as `_path` plans them."""
+        last = (self.size - 1) >> level
+        if last == 0:
+            return ()
+        parent = (level + 1, number >> 1)
+        above = self._above.get(parent)
+        if above is None:
+            above = self._above[parent] = self._way_up(*parent)
+        sibling = number ^ 1
+        if sibling < last:
+            return (Digest(self._fetch(NodeId(level, sibling))), *above)
+        if sibling > last:
+            return above
+        edge = edge_nodes(sibling << level, self.size)
+        return (fold([self._fetch(node) for node in edge]), *above)
 
 
 def _path(node: NodeId, size: int) -> list[tuple[NodeId, ...]]:

@@ -53,7 +53,8 @@ def verify_inclusion(
             raise InclusionError(index=index, size=size, reason="the proof is too long")
         if node & 1 or node == last:
             result = sha256(NODE_PREFIX + sibling + result).digest()
-            node, last = _skip_lone_levels(node, last)
+            if not node & 1:
+                node, last = _skip_lone_levels(node, last)
         else:
             result = sha256(NODE_PREFIX + result + sibling).digest()
         node, last = node >> 1, last >> 1
@@ -135,6 +136,7 @@ def _check_size(field: str, size: int) -> None:
 
 
 def _check_hashes(*hashes: bytes) -> None:
-    for value in hashes:
-        if len(value) != HASH_BYTES:
-            raise MalformedProofError("hash", f"expected {HASH_BYTES} bytes, found {len(value)}")
+    lengths = set(map(len, hashes))
+    if lengths != {HASH_BYTES}:
+        found = min(lengths - {HASH_BYTES})
+        raise MalformedProofError("hash", f"expected {HASH_BYTES} bytes, found {found}")

@@ -81,10 +81,20 @@ class Reason(Enum):
         "The client certificate is past its end or before its beginning.",
         "Renew the certificate and connect again.",
     )
+    CERTIFICATE_DENIED = _row(
+        Code.UNAUTHENTICATED,
+        "The client certificate is on this peer's deny list.",
+        "Ask the member's operator for a new certificate.",
+    )
     WRONG_PORT = _row(
         Code.PERMISSION_DENIED,
         "A peer's certificate on the client port, or a principal's on the peer port.",
         "Use a principal's certificate on the client port.",
+    )
+    NOT_A_PEER = _row(
+        Code.PERMISSION_DENIED,
+        "The certificate on the peer port names no other peer of the consortium.",
+        "Use the certificate of a peer that the genesis names.",
     )
     WRONG_MEMBER = _row(
         Code.PERMISSION_DENIED,
@@ -130,6 +140,11 @@ class Reason(Enum):
         Code.NOT_FOUND,
         "No entry of this member answers to that id here.",
         "Check the id; an entry just added may take a moment to arrive at this peer.",
+    )
+    UNKNOWN_METHOD = _row(
+        Code.UNIMPLEMENTED,
+        "This peer's release serves no such method.",
+        "Check the method's name, and which release the peer runs.",
     )
     UNKNOWN_PEER = _row(
         Code.NOT_FOUND,

@@ -1,6 +1,5 @@
 """Adding records: sealed here, ordered by the leader, answered when certified."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,16 +11,16 @@ from caretree.crypto.derive import (
     source_ids,
 )
 from caretree.crypto.framing import u32
-from caretree.ledger.authoring import Draft, NewRecord, Request, draft_record
+from caretree.ledger.authoring import Draft, NewRecord, RecordDrafts, Request
 from caretree.ledger.queries import first_answer
 from caretree.ledger.rows import FirstAnswer
 from caretree.ledger.values import Outcome, Patient, Position
 from caretree.model.ids import Digest, RecordId, RequestId
 from caretree.model.reasons import CallError, Reason
-from caretree.node.author import Fate
+from caretree.node.author import Told
 from caretree.node.calls import AppendAnswer, AppendCommand
-from caretree.node.deadlines import until
 from caretree.node.desk import Desk, OpenedEpoch
+from caretree.node.keyrings import Prepared
 
 # How often a record is sealed anew because its keyring epoch was closed meanwhile.
 ATTEMPTS_MAX: Final = 5
@@ -38,7 +37,6 @@ class _Job:
     record_id: RecordId
     document_id: bytes
     done: "tuple[Position, bool] | CallError | None" = None
-    fate: "asyncio.Future[Fate] | None" = None
 
 
 class Appending:
@@ -46,6 +44,7 @@ class Appending:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._records = RecordDrafts(desk.author)
 
     async def append(
         self, commands: Sequence[AppendCommand], *, deadline: float, receipts: bool
@@ -113,38 +112,41 @@ class Appending:
         fresh = [job for job in jobs if job.done is None]
         if not fresh:
             return
-        self._submit(fresh)
-        for job in fresh:
-            assert job.fate is not None
-            try:
-                fate = await until(deadline, job.fate, late=Reason.OUTCOME_UNKNOWN)
-            except CallError as error:
-                job.done = error
-            else:
-                self._settle(job, fate)
-
-    def _submit(self, jobs: Sequence[_Job]) -> None:
         desk = self._desk
+        desk.queue.check_open()
+        prepared = await desk.keyrings.prepare(
+            [job.patient for job in fresh], desk.block_time_ms(), deadline=deadline
+        )
+        # From here to the queue nothing else has a turn: what was looked up stays as it is.
+        with desk.keyrings.drafting():
+            drafts, places, opened = self._drafts(fresh, prepared)
+            submission = desk.submit(drafts, opened)
+        told = await submission.fates(deadline)
+        for job, place in zip(fresh, places, strict=True):
+            self._settle(job, told[place])
+
+    def _drafts(
+        self, jobs: Sequence[_Job], prepared: Prepared
+    ) -> tuple[list[Draft], list[int], list[OpenedEpoch]]:
+        """The entries, each job's place among them, and the keyring epochs that come before."""
+        desk, now_ms = self._desk, self._desk.block_time_ms()
         drafts: list[Draft] = []
         places: list[int] = []
         opened: list[OpenedEpoch] = []
         for job in jobs:
-            request = Request(
-                request_id=job.request_id, request_digest=job.digest, actor=job.command.actor
-            )
-            keyring_request = desk.own_request(job.command.actor)
-            writing = desk.keyrings.writing_key(keyring_request, job.patient, desk.block_time_ms())
-            if writing.opening is not None:
-                opened.append(
-                    OpenedEpoch(place=len(drafts), patient=job.patient, epoch_key=writing.epoch_key)
+            patient, actor = job.patient, job.command.actor
+            key = desk.keyrings.key_at_hand(patient)
+            if key is None:
+                key, opening = desk.keyrings.open_epoch(
+                    desk.own_request(actor), patient, now_ms, prepared
                 )
-                drafts.append(writing.opening)
+                opened.append(OpenedEpoch(place=len(drafts), patient=patient, epoch_key=key))
+                drafts.append(opening)
             places.append(len(drafts))
+            request = Request(request_id=job.request_id, request_digest=job.digest, actor=actor)
             new = self._new_record(job)
-            drafts.append(draft_record(desk.author, request, new, writing.epoch_key, desk.custody))
-        fates = desk.submit(drafts, opened)
-        for job, place in zip(jobs, places, strict=True):
-            job.fate = fates[place]
+            drafts.append(self._records.draft(request, new, key, desk.custody))
+        return drafts, places, opened
 
     @staticmethod
     def _new_record(job: _Job) -> NewRecord:
@@ -171,7 +173,10 @@ class Appending:
             return CallError(Reason.REQUEST_ID_REUSED)
         return first.position, True
 
-    def _settle(self, job: _Job, fate: Fate) -> None:
+    def _settle(self, job: _Job, fate: Told) -> None:
+        if isinstance(fate, CallError):
+            job.done = fate
+            return
         match fate.outcome:
             case Outcome.APPLIED:
                 assert fate.position is not None
@@ -179,7 +184,8 @@ class Appending:
             case Outcome.DUPLICATE | Outcome.REQUEST_ID_REUSED:
                 self._answer_repeated(job)
             case Outcome.EPOCH_CLOSED:
-                job.fate = None  # sealed again under the epoch that is open now
+                # Not done: it is sealed again under the epoch that is open now.
+                self._desk.keyrings.doubt(job.patient)
             case Outcome.UNKNOWN_RECORD:
                 job.done = CallError(Reason.UNKNOWN_RECORD)
             case Outcome.RECORD_EXISTS:

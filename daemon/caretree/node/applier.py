@@ -16,8 +16,10 @@ from typing import Final
 
 from typing_extensions import override
 
+from caretree.crypto.ed25519 import verify
 from caretree.ledger.apply import Applied, apply_block
 from caretree.ledger.blocks import block_hash, parse_block_ref
+from caretree.ledger.custodians import CustodianMemory
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import NotHeldError, hold_block
 from caretree.ledger.holes import is_justified
@@ -25,6 +27,7 @@ from caretree.ledger.stored_blocks import load_block
 from caretree.ledger.tree import TreeEdge
 from caretree.ledger.values import BlockRef, Head, HeldBlock, VoidReason
 from caretree.merkle.frontier import read_frontier
+from caretree.merkle.lines import SignatureCheck
 from caretree.merkle.nodes import NodeReader
 from caretree.merkle.tiles import Tile, TileReader
 from caretree.model.errors import FatalError, MalformedError
@@ -111,11 +114,14 @@ class Applier:
         genesis: Genesis,
         head: Head,
         edge: TreeEdge,
+        check: SignatureCheck = verify,
     ) -> None:
         self._store = store
         self._log = log
         self._stage = stage
         self._genesis = genesis
+        self._check = check
+        self._custodians = CustodianMemory()
         self.head = head
         self.edge = edge
 
@@ -135,6 +141,8 @@ class Applier:
                 self._log.stage_hard_state(batch, hard_state)
             # One batch a block: the next block reads what this one wrote.
             self._store.write(batch, sync=False)
+            if entry.data and isinstance(results[-1], AppliedBlock):
+                self._custodians.learn(results[-1].applied.custodians)
         return results
 
     def _apply_block(self, entry: Entry, batch: Batch) -> Result:
@@ -144,7 +152,15 @@ class Applier:
         if block_hash(held.block.header_bytes, held.block.batches) != ref.hash:
             raise BlockChangedError(ref.height)
         check_edge(self.edge, self.head)
-        outcome = apply_block(self._store, self.head, held, self._genesis, self.edge)
+        outcome = apply_block(
+            self._store,
+            self.head,
+            held,
+            self._genesis,
+            self.edge,
+            known=self._custodians.states,
+            check=self._check,
+        )
         if isinstance(outcome, VoidReason):
             drop_outcomes(batch, held)
             batch.put(Table.VOID, _INDEX.pack(entry.index), outcome.name.encode())

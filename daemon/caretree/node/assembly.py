@@ -8,7 +8,9 @@ from caretree.config.values import Timing, TlsFiles
 from caretree.crypto.custody import Custody
 from caretree.crypto.derive import derive
 from caretree.crypto.framing import LABEL_DIGEST_KEY, LABEL_ID_KEY
+from caretree.crypto.keyed_hash import KeyedHash
 from caretree.crypto.keystore import Keystore, PeerKeys
+from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.authoring import Author as AuthorName
 from caretree.ledger.certificate import certification
 from caretree.ledger.genesis import LEDGER_VERSION, Genesis
@@ -26,6 +28,7 @@ from caretree.node.certifier import Certifier
 from caretree.node.clock import Clock, VoterClocks
 from caretree.node.consensus import Consensus, Parts
 from caretree.node.denials import Denials
+from caretree.node.deny_list import DenyList
 from caretree.node.desk import Desk
 from caretree.node.disk import Disk
 from caretree.node.following import Following
@@ -69,6 +72,7 @@ class PeerSettings:
     timing: Timing
     listen_peer: str
     tls: TlsFiles
+    deny_list: DenyList
     addresses: Mapping[MemberId, str]
     version: str
     metrics: Metrics
@@ -155,6 +159,7 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
     desk = _assemble_desk(settings, disk, found, keeping, author)
     following = Following(
         author=author,
+        keyrings=desk.keyrings,
         stage=found.stage,
         proofs=keeping.proofs,
         roots=keeping.roots,
@@ -206,6 +211,7 @@ def _assemble_voting(
     transport = _assemble_transport(settings, disk, found)
     pool = Pool()
     voters = tuple(peer.peer for peer in settings.genesis.voters)
+    settings.metrics.clock_compared(lambda: clocks.ahead_s(voters, own=settings.own))
     consensus = Consensus(
         Parts(
             raft=RawNode(
@@ -254,6 +260,7 @@ def _assemble_inbound(
             spread=keeping.signing.learnt,
             holes_allowed=holes_allowed,
             head=lambda: found.applier.head,
+            log_end=lambda: max(found.log.last_index(), disk.watermark.read().last_index),
         )
     )
 
@@ -272,6 +279,8 @@ def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _
     head = found.applier.head
     settings.metrics.ledger_at(height=head.height, tree_size=head.tree_size)
     rule = certification(settings.genesis)
+    # One for all: a line is verified once, whether it certifies or stands in a receipt.
+    check = RememberingCheck()
     roots = Roots()
     roots.applied(head.tree_size, head.root)
     certifier = Certifier(
@@ -279,6 +288,7 @@ def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _
         settings.clock,
         own_root=roots.root,
         newest=load_certified(disk.store, rule, head),
+        check=check,
         metrics=settings.metrics,
         log=settings.log,
     )
@@ -288,6 +298,7 @@ def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _
         policy=rule.policy,
         certifier=certifier,
         clock=settings.clock,
+        check=check,
         metrics=settings.metrics,
     )
     roots.attach(proofs)
@@ -299,6 +310,7 @@ def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _
         keys=settings.peer_keys,
         clock=settings.clock,
         certifier=certifier,
+        check=check,
     )
     return _Keeping(roots=roots, certifier=certifier, proofs=proofs, signing=signing)
 
@@ -325,9 +337,9 @@ def _assemble_desk(
         certifier=keeping.certifier,
         proofs=keeping.proofs,
         pseudonym_epoch=settings.genesis.pseudonym_epoch,
-        pseudonym_key=settings.pseudonym_key,
-        id_key=derive(secret, LABEL_ID_KEY),
-        digest_key=derive(secret, LABEL_DIGEST_KEY),
+        pseudonym_key=KeyedHash(settings.pseudonym_key, field="pseudonym key"),
+        id_key=KeyedHash(derive(secret, LABEL_ID_KEY), field="id key"),
+        digest_key=KeyedHash(derive(secret, LABEL_DIGEST_KEY), field="digest key"),
         block_time_ms=lambda: found.applier.head.time_ms,
     )
 

@@ -14,7 +14,7 @@ every new leader again; entries take effect at most once, by their request ids.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -25,6 +25,7 @@ from caretree.model.ids import Origin, PeerId
 from caretree.model.limits import MIB, POOL_BYTES_MAX
 from caretree.model.reasons import CallError, Reason
 from caretree.node.applier import AppliedBlock, Result
+from caretree.node.deadlines import until
 from caretree.raft.messages import NO_PEER
 from caretree.telemetry.metrics import Metrics
 
@@ -47,14 +48,76 @@ class Fate:
     position: Position | None
 
 
+# Of an entry that was given up: NO_QUORUM, or OUTCOME_UNKNOWN when it may still take effect.
+Told = Fate | CallError
+Listener = Callable[[Told], None]
+NOBODY: Final[Mapping[int, Listener]] = {}
+
+
+class Submission:
+    """Entries handed in together, and what became of each once it is known.
+
+    One future for all of them: a future for each would cost more than sealing a record.
+    """
+
+    __slots__ = ("_done", "_listeners", "_untold", "told")
+
+    def __init__(self, count: int, listeners: Mapping[int, Listener]) -> None:
+        self.told: list[Told | None] = [None] * count
+        self._untold = count
+        self._listeners = listeners
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def fates(self, deadline: float) -> list[Told]:
+        """What became of each entry, in order; OUTCOME_UNKNOWN for what is not known in time."""
+        try:
+            await until(deadline, self._done, late=Reason.OUTCOME_UNKNOWN)
+        except CallError as late:
+            return [late if told is None else told for told in self.told]
+        return [told for told in self.told if told is not None]
+
+    async def fate(self, deadline: float) -> Fate:
+        """What became of the last entry, for which those before it were handed in.
+
+        Raises:
+            CallError: it was given up, or is not known in time.
+        """
+        last = (await self.fates(deadline))[-1]
+        if isinstance(last, CallError):
+            raise last
+        return last
+
+    async def done(self) -> None:
+        """Return once each fate is known."""
+        await asyncio.shield(self._done)
+
+    def tell(self, place: int, told: Told) -> None:
+        """Note what became of the entry at this place; what is told later changes nothing."""
+        if self.told[place] is not None:
+            return
+        self.told[place] = told
+        self._untold -= 1
+        listener = self._listeners.get(place)
+        if listener is not None:
+            listener(told)
+        if self._untold == 0:
+            self._done.set_result(None)
+
+
 @dataclass(slots=True, kw_only=True)
 class Waiting:
-    """An entry on its way, and who waits for it."""
+    """An entry on its way, and where its fate is told."""
 
     draft: Draft
     size: int
     since: float
-    fate: "asyncio.Future[Fate]"
+    submission: Submission
+    place: int
+
+    @property
+    def told(self) -> bool:
+        """Whether its fate was told."""
+        return self.submission.told[self.place] is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -115,44 +178,48 @@ class Author:
         """Return once nothing is on its way."""
         while self._queue or self._under_way:
             waiting = [each for under_way in self._under_way.values() for each in under_way.entries]
-            fates = [each.fate for each in (*waiting, *self._queue) if not each.fate.done()]
-            if not fates:
+            untold = [each.submission for each in (*waiting, *self._queue) if not each.told]
+            if not untold:
                 return
-            await asyncio.wait(fates)
+            await untold[0].done()
 
     def stuck(self) -> bool:
         """Whether no leader, or no majority, has been in reach for longer than elections take."""
         since = self._stuck_since
         return since is not None and self._now() - since >= STUCK_S
 
-    def submit(self, drafts: Sequence[Draft]) -> "list[asyncio.Future[Fate]]":
+    def check_open(self) -> None:
+        """Return while entries are taken in at all.
+
+        Raises:
+            CallError: NO_QUORUM: no leader or no majority is known.
+        """
+        if self.stuck():
+            raise CallError(Reason.NO_QUORUM, retry_after_ms=RETRY_AFTER_MS)
+
+    def submit(
+        self, drafts: Sequence[Draft], listeners: Mapping[int, Listener] = NOBODY
+    ) -> Submission:
         """Put entries into the queue, next to each other and in order.
+
+        A listener is told of the entry at its place as soon as its fate is known.
 
         Raises:
             CallError: OVERLOADED: the queue is full; NO_QUORUM: no leader is known.
         """
-        if self.stuck():
-            raise CallError(Reason.NO_QUORUM, retry_after_ms=RETRY_AFTER_MS)
-        loop = asyncio.get_running_loop()
-        waiting = [
-            Waiting(
-                draft=draft,
-                size=entry_bytes_max(draft.opening),
-                since=self._now(),
-                fate=loop.create_future(),
-            )
-            for draft in drafts
-        ]
-        size = sum(each.size for each in waiting)
+        self.check_open()
+        sizes = [entry_bytes_max(draft.opening) for draft in drafts]
+        size = sum(sizes)
         if self._queued_bytes + size > POOL_BYTES_MAX:
             raise CallError(Reason.OVERLOADED, retry_after_ms=RETRY_AFTER_MS)
-        for each in waiting:
-            # Who waited may be gone by the time its fate is told.
-            each.fate.add_done_callback(_forget)
-        self._queue.extend(waiting)
+        submission, now = Submission(len(drafts), listeners), self._now()
+        self._queue.extend(
+            Waiting(draft=draft, size=size, since=now, submission=submission, place=place)
+            for place, (draft, size) in enumerate(zip(drafts, sizes, strict=True))
+        )
         self._queued_bytes += size
         self._schedule_pump()
-        return [each.fate for each in waiting]
+        return submission
 
     def on_leader(self, leader: PeerId) -> None:
         """Hand everything to the new leader, or note that there is none."""
@@ -232,12 +299,11 @@ class Author:
     def _tell(under_way: UnderWay, result: AppliedBlock, first: int) -> None:
         applied = result.applied
         for offset, waiting in enumerate(under_way.entries):
-            if not waiting.fate.done():
-                fate = Fate(
-                    outcome=applied.outcomes[first + offset],
-                    position=applied.positions[first + offset],
-                )
-                waiting.fate.set_result(fate)
+            fate = Fate(
+                outcome=applied.outcomes[first + offset],
+                position=applied.positions[first + offset],
+            )
+            waiting.submission.tell(waiting.place, fate)
 
     def _schedule_pump(self) -> None:
         # Entries submitted in one turn of the loop go into one batch.
@@ -291,10 +357,4 @@ class Author:
 
 
 def _refuse(waiting: Waiting, reason: Reason) -> None:
-    if not waiting.fate.done():
-        waiting.fate.set_exception(CallError(reason, retry_after_ms=RETRY_AFTER_MS))
-
-
-def _forget(fate: "asyncio.Future[Fate]") -> None:
-    if not fate.cancelled():
-        fate.exception()
+    waiting.submission.tell(waiting.place, CallError(reason, retry_after_ms=RETRY_AFTER_MS))

@@ -6,7 +6,7 @@ stops the peer.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -21,15 +21,16 @@ from caretree.ledger.certificate import (
 from caretree.merkle.certificate import Certificate
 from caretree.merkle.checkpoint import Checkpoint
 from caretree.merkle.keys import SignatureType
-from caretree.merkle.lines import SignatureLine
+from caretree.merkle.lines import SignatureCheck, SignatureLine
 from caretree.model.errors import FatalError
 from caretree.model.ids import Digest, MemberId, TimeMs, TreeSize
 from caretree.node.clock import Clock
 from caretree.telemetry.logs import Logger
 from caretree.telemetry.metrics import Metrics
 
-# Sizes of which lines are kept in memory; a slow signer may be this many blocks behind.
-SIZES_MAX: Final = 1024
+# Of each key, lines over the newest so many sizes are kept; a slow signer may be as many blocks
+# behind. Room is made when there are twice as many as that comes to.
+SIZES_PER_KEY: Final = 64
 
 
 class DivergenceError(FatalError):
@@ -63,9 +64,11 @@ class Certifier:
         *,
         own_root: Callable[[TreeSize], Digest | None],
         newest: Certified | None,
+        check: SignatureCheck,
         metrics: Metrics,
         log: Logger,
     ) -> None:
+        self._check = check
         self._metrics = metrics
         self._log = log
         self._rule = rule
@@ -77,6 +80,8 @@ class Certifier:
         self._applied = 0
         self._waiters: dict[asyncio.Future[Certified], int] = {}
         self._signed_sizes: dict[MemberId, int] = {}
+        self._signers = {(key.name, key.key_id): key.signature_type for key in rule.keys}
+        self._late: dict[tuple[str, bytes], tuple[Checkpoint, SignatureLine]] = {}
 
     @property
     def newest(self) -> Certified | None:
@@ -101,12 +106,67 @@ class Certifier:
     ) -> tuple[SignatureLine, ...]:
         """Take lines in; all lines known of this checkpoint when something was learnt, else none.
 
+        What comes once a size is certified proves no more of it, and waits for `take_late`: that
+        of a log key above all, for a voter has its own.
+
         Raises:
             DivergenceError: with these lines another root than the own is certified.
         """
         checkpoint = Checkpoint(origin=self._rule.origin, size=size, root=root)
+        cosigned, others = self._sorted(lines)
+        known: tuple[SignatureLine, ...] = ()
+        for group in (cosigned, others):
+            if self._is_settled(checkpoint):
+                self._keep_late(checkpoint, group)
+            elif group:
+                known = self._merge(checkpoint, group) or known
+        return known
+
+    def take_late(self) -> None:
+        """Verify what came late, of each signer its newest: who signs at all is worth knowing.
+
+        Called once a second, so that under load no block costs more signatures than certify it.
+        """
+        late, self._late = self._late, {}
+        by_checkpoint: dict[Checkpoint, list[SignatureLine]] = {}
+        for checkpoint, line in late.values():
+            by_checkpoint.setdefault(checkpoint, []).append(line)
+        for checkpoint, lines in by_checkpoint.items():
+            self._merge(checkpoint, lines)
+
+    def _sorted(
+        self, lines: Iterable[SignatureLine]
+    ) -> tuple[list[SignatureLine], list[SignatureLine]]:
+        """The lines of co-signers, and those of log keys and strangers."""
+        cosigned: list[SignatureLine] = []
+        others: list[SignatureLine] = []
+        for line in lines:
+            kind = self._signers.get((line.name, line.key_id))
+            (cosigned if kind is SignatureType.COSIGNATURE else others).append(line)
+        return cosigned, others
+
+    def _is_settled(self, checkpoint: Checkpoint) -> bool:
+        """Whether this size is certified with this root, or lies below one that is."""
+        newest = self._newest
+        if newest is None or checkpoint.size > newest.size:
+            return False
+        return self._own_root(checkpoint.size) == checkpoint.root
+
+    def _keep_late(self, checkpoint: Checkpoint, lines: Iterable[SignatureLine]) -> None:
+        for line in lines:
+            signer = (line.name, line.key_id)
+            if signer not in self._signers:
+                self._log.warning("signature lines refused", bad=0, unknown=1)
+                continue
+            known = self._late.get(signer)
+            if known is None or known[0].size <= checkpoint.size:
+                self._late[signer] = (checkpoint, line)
+
+    def _merge(
+        self, checkpoint: Checkpoint, lines: Iterable[SignatureLine]
+    ) -> tuple[SignatureLine, ...]:
         known = self._certificates.get(checkpoint) or start_certificate(checkpoint)
-        merged = add_lines(known, lines, self._rule)
+        merged = add_lines(known, lines, self._rule, check=self._check)
         if merged.bad or merged.unknown:
             self._log.warning(
                 "signature lines refused", bad=len(merged.bad), unknown=len(merged.unknown)
@@ -114,7 +174,7 @@ class Certifier:
         if merged.certificate.lines == known.lines:
             return ()
         self._keep(merged.certificate)
-        return self.lines(size, root)
+        return self.lines(checkpoint.size, checkpoint.root)
 
     def lines(self, size: TreeSize, root: Digest) -> tuple[SignatureLine, ...]:
         """All lines known of this checkpoint."""
@@ -153,8 +213,8 @@ class Certifier:
     def _keep(self, certificate: Certificate) -> None:
         checkpoint = certificate.checkpoint
         self._certificates[checkpoint] = certificate
-        while len(self._certificates) > SIZES_MAX:
-            self._certificates.popitem(last=False)
+        if len(self._certificates) > 2 * SIZES_PER_KEY * len(self._rule.keys):
+            self._make_room()
         for verified in certificate.lines:
             if verified.key.signature_type is SignatureType.COSIGNATURE:
                 member = self._rule.member(verified.key)
@@ -166,6 +226,22 @@ class Certifier:
         own_root = self._own_root(checkpoint.size)
         if own_root is not None:
             self._note_certified(certificate, own_root=own_root)
+
+    def _make_room(self) -> None:
+        """Forget the oldest sizes, but none that counts among the newest of some key.
+
+        So who signs one made-up size after the other pushes out only what it signed alone.
+        """
+        counts = Counter(
+            verified.key
+            for certificate in self._certificates.values()
+            for verified in certificate.lines
+        )
+        for checkpoint, certificate in tuple(self._certificates.items()):
+            keys = [verified.key for verified in certificate.lines]
+            if all(counts[key] > SIZES_PER_KEY for key in keys):
+                counts.subtract(keys)
+                del self._certificates[checkpoint]
 
     def _note_certified(self, certificate: Certificate, *, own_root: Digest) -> None:
         """Take a certified checkpoint that the own tree has reached; wake who waits for it."""

@@ -1,6 +1,7 @@
 """The clocks of this room, behind a Protocol so that tests can set them wrong."""
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 from caretree.model.ids import TimeMs
@@ -20,6 +21,11 @@ class SystemClock:
     def now_ms(self) -> TimeMs:
         """POSIX milliseconds."""
         return TimeMs(time.time_ns() // 1_000_000)
+
+
+def utc_now() -> datetime:
+    """The machine's time, as certificates have it."""
+    return datetime.now(UTC)
 
 
 class VoterClocks:
@@ -46,3 +52,7 @@ class VoterClocks:
             if voter == own or voter in self._ahead_ms
         )
         return TimeMs(now + known[(len(known) - 1) // 2])
+
+    def ahead_s(self, voters: tuple[int, ...], *, own: int) -> float:
+        """How far the own clock is ahead of the voters' median."""
+        return (self._clock.now_ms() - self.median_ms(voters, own=own)) / 1000

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from caretree.crypto.custody import Custody
+from caretree.crypto.keyed_hash import KeyedHash
 from caretree.crypto.pseudonym import PatientIdentifier, pseudonym_of
 from caretree.ledger.authoring import Author as AuthorName
 from caretree.ledger.authoring import Draft, Request
@@ -16,7 +17,7 @@ from caretree.ledger.stored_blocks import StoredBlocks
 from caretree.ledger.values import Actor, Patient, Position
 from caretree.model.ids import Digest, LeafIndex, RequestId, TimeMs
 from caretree.model.reasons import CallError
-from caretree.node.author import Author, Fate
+from caretree.node.author import Author, Submission, Told
 from caretree.node.calls import EntryAnswer, EntryStatus
 from caretree.node.certifier import Certifier
 from caretree.node.keyrings import Keyrings
@@ -50,9 +51,9 @@ class Desk:
     certifier: Certifier
     proofs: Proofs
     pseudonym_epoch: int
-    pseudonym_key: bytes
-    id_key: bytes
-    digest_key: bytes
+    pseudonym_key: KeyedHash
+    id_key: KeyedHash
+    digest_key: KeyedHash
     block_time_ms: Callable[[], TimeMs]
 
     def patient(self, identifier: PatientIdentifier) -> Patient:
@@ -70,25 +71,22 @@ class Desk:
             actor=actor,
         )
 
-    def submit(
-        self, drafts: Sequence[Draft], opened: Sequence[OpenedEpoch]
-    ) -> "list[asyncio.Future[Fate]]":
+    def submit(self, drafts: Sequence[Draft], opened: Sequence[OpenedEpoch] = ()) -> Submission:
         """Put entries into the queue; keyring epochs among them are on their way until told.
 
         Raises:
             CallError: OVERLOADED, NO_QUORUM: nothing was put in.
         """
         try:
-            fates = self.queue.submit(drafts)
+            return self.queue.submit(
+                drafts, {each.place: partial(self._settled, each) for each in opened}
+            )
         except CallError:
             for each in opened:
                 self.keyrings.settled(each.patient, each.epoch_key)
             raise
-        for each in opened:
-            fates[each.place].add_done_callback(partial(self._settled, each))
-        return fates
 
-    def _settled(self, opened: OpenedEpoch, _fate: "asyncio.Future[Fate]") -> None:
+    def _settled(self, opened: OpenedEpoch, _told: Told) -> None:
         self.keyrings.settled(opened.patient, opened.epoch_key)
 
     async def certified(self, leaf_index: LeafIndex, *, deadline: float) -> None:
@@ -107,5 +105,5 @@ class Desk:
         certified = self.certifier.newest
         if certified is None or certified.size <= position.leaf_index:
             return EntryAnswer(position=position, status=EntryStatus.COMMITTED, receipt=b"")
-        content = self.proofs.receipt(position.leaf_index).receipt if receipt else b""
+        content = self.proofs.entry_receipt(position) if receipt else b""
         return EntryAnswer(position=position, status=EntryStatus.CERTIFIED, receipt=content)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from caretree.model.ids import Digest, LogIndex, Term, TreeSize
@@ -36,8 +37,20 @@ class Disk:
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do `work` on the writer thread; once handed over it is done, whoever waits for it."""
-        future = self._thread.submit(work, *args, **kwargs)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def do() -> None:
+            try:
+                settle = partial(done.set_result, work(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 (it is raised where the work was asked for)
+                settle = partial(done.set_exception, error)
+            loop.call_soon_threadsafe(_settle, done, settle)
+
+        # A block waits here several times: this takes one turn of the loop where wrapping and
+        # shielding the thread's own future takes three.
+        self._thread.submit(do)
+        return await done
 
     def close(self) -> None:
         """Finish what was handed over, and release the files."""
@@ -45,6 +58,11 @@ class Disk:
         self.watermark.close()
         self.store.close()
         self._directory.close()
+
+
+def _settle(done: "asyncio.Future[T]", settle: Callable[[], None]) -> None:
+    if not done.done():  # who waited may be gone
+        settle()
 
 
 def watermark_of_row(mark: Watermark, last_row: LastRow) -> Watermark:

@@ -6,6 +6,7 @@ from caretree.model.ids import Digest, PeerId, TreeSize
 from caretree.node.applier import AppliedBlock, Result
 from caretree.node.author import Author
 from caretree.node.certifier import Certifier
+from caretree.node.keyrings import Keyrings
 from caretree.node.proofs import Proofs
 from caretree.node.signing import Roots, Signing
 from caretree.node.stage import BlockStage
@@ -19,6 +20,7 @@ class Following:
         self,
         *,
         author: Author,
+        keyrings: Keyrings,
         stage: BlockStage,
         proofs: Proofs,
         roots: Roots,
@@ -27,6 +29,7 @@ class Following:
         metrics: Metrics,
     ) -> None:
         self._author = author
+        self._keyrings = keyrings
         self._stage = stage
         self._proofs = proofs
         self._roots = roots
@@ -48,7 +51,8 @@ class Following:
         block = result.held.block
         if isinstance(result, AppliedBlock):
             head = result.applied.head
-            self._proofs.grown(result.applied.growth)
+            self._keyrings.on_applied(result.held, result.applied.outcomes)
+            self._proofs.applied(result)
             self._roots.applied(head.tree_size, head.root)
             # Every size that was passed, not the last one alone: each may be certified already.
             self._certifier.applied(head.tree_size, head.root)

@@ -28,7 +28,6 @@ from caretree.node.calls import (
     GrantView,
     RevokeCommand,
 )
-from caretree.node.deadlines import until
 from caretree.node.desk import Desk, OpenedEpoch
 
 ATTEMPTS_MAX: Final = 5
@@ -89,13 +88,15 @@ class Granting:
             for grant, request, first in zip(chosen, requests, done, strict=True)
             if first is None
         ]
-        fates = iter(desk.submit(drafts, ()) if drafts else ())
+        fates = iter(await desk.submit(drafts).fates(deadline) if drafts else ())
         answers: list[GrantAnswer] = []
         for grant, first in zip(chosen, done, strict=True):
             if first is not None:
                 answers.append(await self._answer(grant.grant_id, first.position, deadline))
                 continue
-            fate = await until(deadline, next(fates), late=Reason.OUTCOME_UNKNOWN)
+            fate = next(fates)
+            if isinstance(fate, CallError):
+                raise fate
             if fate.position is not None:
                 answers.append(await self._answer(grant.grant_id, fate.position, deadline))
         if not answers:
@@ -135,22 +136,28 @@ class Granting:
         grantee = desk.genesis.member(command.grantee)
         if grantee is None:
             raise CallError(Reason.GRANT_INVALID)
-        own_request = desk.own_request(command.actor)
-        writing = desk.keyrings.writing_key(own_request, patient, desk.block_time_ms())
-        new = NewGrant(
-            grant_id=grant_id,
-            patient=patient,
-            grantee=command.grantee,
-            sealing_key=grantee.sealing_key,
-            rule=command.rule,
-        )
-        grant = draft_grant(desk.author, request, new, writing.epoch_key, desk.custody)
-        if writing.opening is None:
-            (fate,) = desk.submit([grant], ())
-        else:
-            opened = OpenedEpoch(place=0, patient=patient, epoch_key=writing.epoch_key)
-            _, fate = desk.submit([writing.opening, grant], [opened])
-        return await until(deadline, fate, late=Reason.OUTCOME_UNKNOWN)
+        prepared = await desk.keyrings.prepare([patient], desk.block_time_ms(), deadline=deadline)
+        with desk.keyrings.drafting():
+            key, opening = desk.keyrings.key_at_hand(patient), None
+            if key is None:
+                own_request = desk.own_request(command.actor)
+                key, opening = desk.keyrings.open_epoch(
+                    own_request, patient, desk.block_time_ms(), prepared
+                )
+            new = NewGrant(
+                grant_id=grant_id,
+                patient=patient,
+                grantee=command.grantee,
+                sealing_key=grantee.sealing_key,
+                rule=command.rule,
+            )
+            grant = draft_grant(desk.author, request, new, key, desk.custody)
+            if opening is None:
+                submission = desk.submit([grant])
+            else:
+                opened = OpenedEpoch(place=0, patient=patient, epoch_key=key)
+                submission = desk.submit([opening, grant], [opened])
+        return await submission.fate(deadline)
 
     def _revocable(self, command: RevokeCommand, patient: Patient) -> Sequence[GrantState]:
         """The grants meant: live ones, and those that this very request took back before."""

@@ -7,13 +7,12 @@ that one member's authority cannot speak for another.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from caretree.config.values import TlsFiles
 from caretree.ledger.genesis import Genesis
@@ -27,8 +26,15 @@ from caretree.model.ids import (
     show_peer_id,
 )
 from caretree.model.reasons import CallError, Reason
+from caretree.telemetry.logs import Logger
+from caretree.telemetry.metrics import ReloadedFile
 
 _TLS_VERSION: Final = b"TLSv1.3"
+_BAD_EXTENSIONS: Final = (
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
 _URI_PARTS: Final = 6  # "spiffe:", "", consortium, member, kind, name
 
 
@@ -51,25 +57,28 @@ class PeerIdentity:
 Identity = PrincipalIdentity | PeerIdentity
 
 
-def authenticate(
-    auth_context: Mapping[str, Iterable[bytes]], genesis: Genesis, *, now: datetime
-) -> Identity:
-    """Who the connection's certificate names, by gRPC's auth context.
+class ReloadRecorder(Protocol):
+    """Counts what could not be read again (`telemetry.metrics.Metrics`)."""
+
+    def reload_failed(self, file: ReloadedFile, /) -> None:
+        """A changed file could not be taken into use."""
+        ...
+
+
+def shown_certificate(auth_context: Mapping[str, Iterable[bytes]]) -> x509.Certificate:
+    """The certificate that a connection was made with, by gRPC's auth context.
 
     Raises:
-        CallError: NO_CERTIFICATE or CERTIFICATE_EXPIRED.
+        CallError: NO_CERTIFICATE: there is none, or the connection is of an older TLS.
     """
-    version = next(iter(auth_context.get("ssl_tls_version", ())), _TLS_VERSION)
+    version = next(iter(auth_context.get("ssl_tls_version", ())), b"")
     pem = next(iter(auth_context.get("x509_pem_cert", ())), None)
     if pem is None or version != _TLS_VERSION:
         raise CallError(Reason.NO_CERTIFICATE)
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+        return x509.load_pem_x509_certificate(pem)
+    except (x509.InvalidVersion, ValueError) as error:
         raise CallError(Reason.NO_CERTIFICATE) from error
-    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-        raise CallError(Reason.CERTIFICATE_EXPIRED)
-    return identity_of(certificate, genesis)
 
 
 def identity_of(certificate: x509.Certificate, genesis: Genesis) -> Identity:
@@ -84,7 +93,7 @@ def identity_of(certificate: x509.Certificate, genesis: Genesis) -> Identity:
         if len(uris) != 1:
             raise CallError(Reason.NO_CERTIFICATE)
         identity = _parse_uri(uris[0], genesis.consortium)
-    except (x509.ExtensionNotFound, ValueError, MalformedError) as error:
+    except (*_BAD_EXTENSIONS, ValueError, MalformedError) as error:
         raise CallError(Reason.NO_CERTIFICATE) from error
     _check_issuer(certificate, identity.member, genesis)
     return identity
@@ -106,10 +115,10 @@ def _check_issuer(certificate: x509.Certificate, member: MemberId, genesis: Gene
     founded = genesis.member(member)
     if founded is None:
         raise CallError(Reason.NO_CERTIFICATE)
-    authority = x509.load_der_x509_certificate(founded.ca_certificate)
     try:
+        authority = x509.load_der_x509_certificate(founded.ca_certificate)
         certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise CallError(Reason.NO_CERTIFICATE) from error
 
 
@@ -133,19 +142,27 @@ def trusted_authorities(genesis: Genesis) -> bytes:
     )
 
 
-def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredentials:
+def server_credentials(
+    tls: TlsFiles, genesis: Genesis, *, metrics: ReloadRecorder, log: Logger
+) -> grpc.ServerCredentials:
     """Credentials of mutual TLS; the files are read again when they change.
+
+    Files that do not fit together, or are another peer's, leave those before in use: a new pair is
+    put in place file by file, and handshakes go on meanwhile.
 
     Raises:
         OSError: the files cannot be read.
+        ValueError: they are no certificate and its key.
+        CallError: NO_CERTIFICATE: no peer's of this consortium.
     """
     authorities = trusted_authorities(genesis)
 
-    def load() -> grpc.ServerCertificateConfiguration:
-        pair = (tls.peer_key.read_bytes(), tls.peer_certificate.read_bytes())
+    def configured(pair: tuple[bytes, bytes]) -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
 
-    initial, stamp = load(), _stamp(tls)
+    stamp = _stamp(tls)
+    first = _read_pair(tls)
+    initial, own = configured(first), _named_in(first, genesis)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
         # gRPC's core replaces its handshaker by every configuration that it is given, and does so
@@ -155,9 +172,17 @@ def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredential
         found = _stamp(tls)
         if found == stamp:
             return None
-        renewed = load()
         stamp = found
-        return renewed
+        try:
+            renewed = _read_pair(tls)
+            if _named_in(renewed, genesis) != own:
+                raise ValueError("the certificate is another's")
+            return configured(renewed)
+        except (OSError, ValueError, CallError) as error:
+            metrics.reload_failed(ReloadedFile.CERTIFICATE)
+            # No traceback: what a parser quotes may be of the key.
+            log.warning("certificate not taken, the one before is shown", why=type(error).__name__)
+            return None
 
     return grpc.dynamic_ssl_server_credentials(
         initial,
@@ -166,8 +191,29 @@ def server_credentials(tls: TlsFiles, genesis: Genesis) -> grpc.ServerCredential
     )
 
 
-def _stamp(tls: TlsFiles) -> tuple[int, int]:
-    return tls.peer_certificate.stat().st_mtime_ns, tls.peer_key.stat().st_mtime_ns
+def _read_pair(tls: TlsFiles) -> tuple[bytes, bytes]:
+    """Key and certificate as gRPC takes them, once they are found to belong together."""
+    key_pem, certificate_pem = tls.peer_key.read_bytes(), tls.peer_certificate.read_bytes()
+    try:
+        key = load_pem_private_key(key_pem, password=None).public_key()
+        named = x509.load_pem_x509_certificate(certificate_pem).public_key()
+    except (TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise ValueError("no certificate, or a key of no use here") from error
+    if key != named:
+        raise ValueError("the key is another certificate's")
+    return key_pem, certificate_pem
+
+
+def _named_in(pair: tuple[bytes, bytes], genesis: Genesis) -> Identity:
+    return identity_of(x509.load_pem_x509_certificate(pair[1]), genesis)
+
+
+def _stamp(tls: TlsFiles) -> tuple[int, ...] | None:
+    try:
+        facts = [path.stat() for path in (tls.peer_certificate, tls.peer_key)]
+    except OSError:
+        return None  # one is being replaced; reading them says so
+    return tuple(value for fact in facts for value in (fact.st_mtime_ns, fact.st_size, fact.st_ino))
 
 
 def channel_credentials(

@@ -19,7 +19,7 @@ from caretree.ledger.stored_blocks import has_block
 from caretree.ledger.values import BlockRef, Head, HeldBlock, Outcome
 from caretree.merkle.lines import SignatureLine, parse_line
 from caretree.model.errors import MalformedError
-from caretree.model.ids import Digest, Height, PeerId, Place, TreeSize, show_peer_id
+from caretree.model.ids import Digest, Height, LogIndex, PeerId, Place, TreeSize, show_peer_id
 from caretree.model.limits import CLOCK_AHEAD_MS_MAX
 from caretree.node.certifier import Certifier
 from caretree.node.clock import Clock, VoterClocks
@@ -72,6 +72,7 @@ class InboundParts:
     spread: Callable[[TreeSize, Digest, Sequence[SignatureLine]], None]
     holes_allowed: Callable[[Height, Digest, Place], bool]
     head: Callable[[], Head]
+    log_end: Callable[[], LogIndex]
 
 
 class Inbound:
@@ -81,34 +82,39 @@ class Inbound:
         self._parts = parts
         self._not_held: dict[PeerId, int] = {}
         self._shunned: dict[PeerId, int] = {}
+        self._disbelieved: dict[PeerId, int] = {}
 
     async def receive(self, sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
-        """Take in one message.
+        """Take in what a peer says, message by message.
 
         Raises:
-            LostMessageError: it does not fit; the stream must begin anew.
+            LostMessageError: one does not fit; the stream must begin anew.
         """
         self._parts.clocks.heard(sender, request.clock_ms)
         try:
-            match request.WhichOneof("message"):
-                case "raft":
-                    await self._take_raft(sender, request.raft)
-                case "block":
-                    await self._take_block(sender, request.block)
-                case "batch":
-                    await self._take_batch(sender, request.batch.batch)
-                case "batch_refused":
-                    refused = request.batch_refused
-                    self._parts.batches.refused(
-                        sender, refused.signature, retry_after_ms=refused.retry_after_ms
-                    )
-                case "signatures":
-                    self._take_signatures(request.signatures)
-                case _:
-                    raise LostMessageError("a message of no known kind")
+            for message in request.messages:
+                await self._take(sender, message)
         except (MalformedError, NotHeldError) as error:
             self._parts.metrics.not_held()
             raise LostMessageError(error.message) from error
+
+    async def _take(self, sender: PeerId, message: peer_pb2.PeerMessage) -> None:
+        match message.WhichOneof("message"):
+            case "raft":
+                await self._take_raft(sender, message.raft)
+            case "block":
+                await self._take_block(sender, message.block)
+            case "batch":
+                await self._take_batch(sender, message.batch.batch)
+            case "batch_refused":
+                refused = message.batch_refused
+                self._parts.batches.refused(
+                    sender, refused.signature, retry_after_ms=refused.retry_after_ms
+                )
+            case "signatures":
+                self._take_signatures(message.signatures)
+            case _:
+                raise LostMessageError("a message of no known kind")
 
     async def _take_raft(self, sender: PeerId, encoded: peer_pb2.RaftMessage) -> None:
         message = decode_raft(encoded, sender=sender)
@@ -119,7 +125,29 @@ class Inbound:
             raise LostMessageError("a snapshot, which nobody needs")
         if message.type is MessageType.APP and not self._fits(message):
             return
+        if message.type is MessageType.HEARTBEAT and not self._can_know(message):
+            return
         await self._parts.consensus.take(message)
+
+    def _can_know(self, message: Message) -> bool:
+        """Whether a heartbeat commits no more than this peer ever acknowledged.
+
+        A leader learns from acknowledgements alone how far this log agrees with its own. Beyond the
+        end of the log, and beyond what the watermark says it once had, it can have learnt nothing:
+        the message is lost. Within the watermark the core sees it, and stops for what is missing.
+        """
+        if message.commit <= self._parts.log_end():
+            return True
+        self._parts.metrics.not_held()
+        if self._disbelieved.get(message.sender) != message.term:
+            self._disbelieved[message.sender] = message.term
+            self._parts.log.error(
+                "a heartbeat commits what was never acknowledged; such are ignored",
+                peer=show_peer_id(message.sender),
+                term=message.term,
+                commit=message.commit,
+            )
+        return False
 
     def _fits(self, message: Message) -> bool:
         """Whether every block that an append names is held, and none is from the future."""
@@ -132,6 +160,7 @@ class Inbound:
             if staged is None and not has_block(self._parts.store, ref):
                 raise LostMessageError("an append names a block that is not held")
             if staged is not None and staged.block.header.time_ms > limit:
+                self._parts.metrics.block_ahead_of_clock()
                 self._parts.log.warning(
                     "block time is ahead of this clock, not acknowledged",
                     ahead_ms=staged.block.header.time_ms - limit + CLOCK_AHEAD_MS_MAX,

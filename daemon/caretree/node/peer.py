@@ -21,8 +21,9 @@ from caretree.ledger.values import Actor, Denial, Position
 from caretree.model.errors import FatalError
 from caretree.model.ids import Digest, LeafIndex, PeerId, RecordId, RequestId, TreeSize
 from caretree.model.reasons import CallError, Reason
+from caretree.node.admission import Admission
 from caretree.node.assembly import PeerParts, PeerSettings, assemble
-from caretree.node.author import Fate
+from caretree.node.author import Told
 from caretree.node.calls import (
     AppendAnswer,
     AppendCommand,
@@ -40,6 +41,7 @@ from caretree.node.calls import (
     TrailAnswer,
 )
 from caretree.node.certified_store import save_certified
+from caretree.node.clock import utc_now
 from caretree.node.disk import Disk
 from caretree.node.peer_server import PeerServicer, build_peer_server
 from caretree.node.status import best_transferee, majority_in_reach, status_of
@@ -269,10 +271,21 @@ class Peer:
     def _build_server(self) -> grpc.aio.Server:
         settings = self._settings
         servicer = PeerServicer(
-            settings.genesis, settings.own, self, version=settings.version, log=settings.log
+            settings.genesis,
+            settings.own,
+            self,
+            admission=Admission(settings.genesis, settings.deny_list, now=utc_now),
+            version=settings.version,
+            metrics=settings.metrics,
+            log=settings.log,
         )
         return build_peer_server(
-            servicer, listen=settings.listen_peer, tls=settings.tls, genesis=settings.genesis
+            servicer,
+            listen=settings.listen_peer,
+            tls=settings.tls,
+            genesis=settings.genesis,
+            metrics=settings.metrics,
+            log=settings.log,
         )
 
     async def _sign_what_was_applied(self) -> None:
@@ -318,6 +331,7 @@ class Peer:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(KEEP_UP_S)
+            self._parts.signing.spread_newest()
             self._submit_denials(everything=False)
             await self._save_certified()
 
@@ -331,19 +345,16 @@ class Peer:
         ]
         if not drafts:
             return
+        keeping = {place: partial(self._keep_denial, *each) for place, each in enumerate(due)}
         try:
-            fates = desk.submit(drafts, ())
+            parts.author.submit(drafts, keeping)
         except CallError:
             for actor, denial in due:
                 parts.denials.put_back(actor, denial)
-            return
-        for (actor, denial), fate in zip(due, fates, strict=True):
-            fate.add_done_callback(partial(self._keep_denial, actor, denial))
 
-    def _keep_denial(self, actor: Actor, denial: Denial, fate: "asyncio.Future[Fate]") -> None:
+    def _keep_denial(self, actor: Actor, denial: Denial, told: Told) -> None:
         """Write a denial again later that was given up before it was handed over."""
-        error = None if fate.cancelled() else fate.exception()
-        if isinstance(error, CallError) and error.reason is Reason.NO_QUORUM:
+        if isinstance(told, CallError) and told.reason is Reason.NO_QUORUM:
             self._parts.denials.put_back(actor, denial)
 
     def fail(self, failure: FatalError) -> None:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
+from caretree.ledger.rows import DamagedRowError
 from caretree.model.ids import LogIndex, PeerId, Term
 from caretree.raft.messages import (
     NO_INDEX,
@@ -46,7 +47,7 @@ class StoredLog:
         self._conf_state = ConfState(voters=tuple(sorted(voters)))
         self._cache: OrderedDict[int, Entry] = OrderedDict()
         newest = next(store.scan(Table.RAFT_LOG, reverse=True), None)
-        self._last = LogIndex(_INDEX.unpack(newest[0])[0]) if newest else NO_INDEX
+        self._last = _read_index(newest[0], Table.RAFT_LOG) if newest else NO_INDEX
         self._hard_state = self._read_hard_state()
 
     def initial_state(self) -> InitialState:
@@ -109,7 +110,7 @@ class StoredLog:
     def applied(self) -> LogIndex:
         """Up to which log index the rows of apply go."""
         value = self._store.get(Table.RAFT_STATE, _APPLIED_KEY)
-        return LogIndex(_INDEX.unpack(value)[0]) if value else NO_INDEX
+        return NO_INDEX if value is None else _read_index(value, Table.RAFT_STATE)
 
     def stage(self, batch: Batch, entries: Sequence[Entry]) -> None:
         """Add `entries` to a batch, and the removal of what they supersede."""
@@ -147,8 +148,8 @@ class StoredLog:
         value = self._store.get(Table.RAFT_STATE, _HARD_STATE_KEY)
         if value is None:
             return HardState()
-        version, term, vote, commit = _HARD_STATE.unpack(value)
-        _check_version(version)
+        _check_version(value)
+        _, term, vote, commit = _unpack(_HARD_STATE, value, Table.RAFT_STATE)
         return HardState(term=Term(term), vote=PeerId(vote), commit=LogIndex(commit))
 
 
@@ -159,21 +160,44 @@ def encode_row(entry: Entry) -> bytes:
 
 
 def decode_row(index: LogIndex, value: bytes) -> Entry:
-    """The inverse of `encode_row`."""
-    version, term, kind, payload_bytes = _ROW.unpack_from(value)
-    _check_version(version)
+    """The inverse of `encode_row`.
+
+    Raises:
+        DamagedRowError: it is not such a row.
+        NewerReleaseError: a newer release wrote it.
+    """
+    _check_version(value)
+    _, term, kind, payload_bytes = _unpack(_ROW, value[: _ROW.size], Table.RAFT_LOG)
+    try:
+        type_ = EntryType(kind)
+    except ValueError as error:
+        raise DamagedRowError(Table.RAFT_LOG.name, f"no entry has type {kind}") from error
     return Entry(
         index=index,
         term=Term(term),
-        type=EntryType(kind),
+        type=type_,
         data=value[_ROW.size :],
         payload_bytes=payload_bytes,
     )
 
 
-def _check_version(found: int) -> None:
-    if found > _ROW_VERSION:
-        raise NewerReleaseError("Raft's log", found=found, known=_ROW_VERSION)
+def _read_index(value: bytes, table: Table) -> LogIndex:
+    (index,) = _unpack(_INDEX, value, table)
+    return LogIndex(index)
+
+
+def _unpack(layout: struct.Struct, value: bytes, table: Table) -> tuple[int, ...]:
+    """The numbers of a row that this peer wrote in this layout."""
+    if len(value) != layout.size:
+        found = f"{len(value)} bytes, expected {layout.size}"
+        raise DamagedRowError(table.name, found)
+    return layout.unpack(value)
+
+
+def _check_version(value: bytes) -> None:
+    """Refuse what begins with a newer version, before its length is judged by this one's."""
+    if value and value[0] > _ROW_VERSION:
+        raise NewerReleaseError("Raft's log", found=value[0], known=_ROW_VERSION)
 
 
 def row_hash(entry: Entry) -> bytes:

@@ -6,9 +6,12 @@ The watermark with (size, root) is durable before anything here is called for th
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
+from caretree.crypto.ed25519 import SigningKey
 from caretree.crypto.keystore import PeerKeys
+from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.certificate import sign_cosigner_line, sign_log_line
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.members import Peer as PeerEntry
@@ -25,6 +28,8 @@ from caretree.raft.messages import NO_PEER
 
 IDLE_RESIGN_S: Final = 60.0
 RECENT_ROOTS_MAX: Final = 4096
+# The members who co-signed once a leader's lines have come to a peer that signed as well.
+_LEADER_AND_ANOTHER: Final = 2
 
 
 class Roots:
@@ -67,16 +72,19 @@ class Signing:
         keys: PeerKeys,
         clock: Clock,
         certifier: Certifier,
+        check: RememberingCheck,
     ) -> None:
         self._genesis = genesis
         self._own = own
         self._keys = keys
         self._clock = clock
         self._certifier = certifier
+        self._check = check
         self._transport: Transport | None = None
         self._leader = NO_PEER
         self._signed_at_s = 0.0  # by the monotonic clock, which no correction of the other moves
         self._newest: tuple[TreeSize, Digest, tuple[SignatureLine, ...]] | None = None
+        self._spread_last: tuple[SignatureLine, ...] = ()
 
     def attach(self, transport: Transport) -> None:
         """Name who carries the lines."""
@@ -111,12 +119,13 @@ class Signing:
             sign_cosigner_line(
                 checkpoint,
                 peer=self._own,
-                sign=self._keys.cosigner.sign,
+                sign=partial(self._sign_with, self._keys.cosigner),
                 time_s=self._clock.now_ms() // 1000,
             )
         ]
         if self._own.voter:
-            lines.insert(0, sign_log_line(checkpoint, peer=self._own, sign=self._keys.log.sign))
+            sign = partial(self._sign_with, self._keys.log)
+            lines.insert(0, sign_log_line(checkpoint, peer=self._own, sign=sign))
         self._newest = (size, root, tuple(lines))
         self._certifier.add(size, root, lines)
         self._hand_out(*self._newest)
@@ -129,17 +138,48 @@ class Signing:
             self.sign(self._newest[0], self._newest[1])
 
     def learnt(self, size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> None:
-        """As leader, spread lines once they certify a size."""
-        if self._leader == self._own.peer and self._is_certified(size):
+        """As leader, spread lines once they certify a size, where others need them for that."""
+        if self._leads and not self._own_lines_suffice and self._is_certified(size):
             self._spread(size, root, lines)
+
+    def spread_newest(self) -> None:
+        """As leader, give everyone all lines of the newest certified size; called once a second.
+
+        So those learn who signed that certified it with fewer lines, or signed nothing themselves.
+        """
+        self._certifier.take_late()
+        newest = self._certifier.newest
+        if not self._leads or newest is None:
+            return
+        lines = self._certifier.lines(newest.size, newest.root)
+        if lines != self._spread_last:
+            self._spread(newest.size, newest.root, lines)
+
+    def _sign_with(self, key: SigningKey, message: bytes) -> bytes:
+        signature = key.sign(message)
+        self._check.remember(key.public_key, message, signature)
+        return signature
+
+    @property
+    def _leads(self) -> bool:
+        return self._leader == self._own.peer
+
+    @property
+    def _own_lines_suffice(self) -> bool:
+        """Whether a leader's lines, and those of whoever gets them, certify a size."""
+        return self._own.signer and self._genesis.certification_quorum <= _LEADER_AND_ANOTHER
 
     def _hand_out(self, size: TreeSize, root: Digest, lines: tuple[SignatureLine, ...]) -> None:
         if self._transport is None:
             return
-        if self._leader == self._own.peer:
+        if not self._leads:
+            if self._leader != NO_PEER:
+                self._transport.send_signatures(self._leader, _message(size, root, lines))
+        elif self._own_lines_suffice:
+            # At once: a peer that has signed too then waits for nobody else.
+            self._spread(size, root, lines)
+        else:
             self.learnt(size, root, self._certifier.lines(size, root))
-        elif self._leader != NO_PEER:
-            self._transport.send_signatures(self._leader, _message(size, root, lines))
 
     def _is_certified(self, size: TreeSize) -> bool:
         newest = self._certifier.newest
@@ -147,6 +187,7 @@ class Signing:
 
     def _spread(self, size: TreeSize, root: Digest, lines: Sequence[SignatureLine]) -> None:
         if self._transport is not None and lines:
+            self._spread_last = tuple(lines)
             self._transport.spread_signatures(_message(size, root, lines))
 
 

@@ -10,9 +10,11 @@
 
 from dataclasses import dataclass
 
+from caretree.crypto.ed25519 import verify
 from caretree.ledger.chain import check_chain
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.tree import TreeReader, load_edge
+from caretree.merkle.lines import SignatureCheck
 from caretree.model.errors import FatalError
 from caretree.model.ids import LogIndex
 from caretree.node.applier import Applier
@@ -44,8 +46,8 @@ class Recovered:
     applier: Applier
 
 
-def recover(disk: Disk, genesis: Genesis) -> Recovered:
-    """The log and the chain of a data directory, checked.
+def recover(disk: Disk, genesis: Genesis, *, check: SignatureCheck = verify) -> Recovered:
+    """The log and the chain of a data directory, checked; `check` serves batches from then on.
 
     Raises:
         StorageLostError: less is there than was shown to others.
@@ -71,6 +73,7 @@ def recover(disk: Disk, genesis: Genesis) -> Recovered:
         genesis=genesis,
         head=head,
         edge=load_edge(disk.store, head),
+        check=check,
     )
     _apply_to_signed(applier, log, mark)
     if mark.signed_size > 0:

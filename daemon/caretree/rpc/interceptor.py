@@ -1,11 +1,16 @@
 """The one interceptor: every call, of whatever kind, is admitted, counted, and fails in one way.
 
 There is no second one, so none can stand outside the guard. A refused call is answered by a handler
-of the kind that the client expects, and no exception's text ever reaches it.
+of the kind that the client expects, and no exception's text ever reaches it. Each message of a
+stream, in either direction, is asked again whether its caller's certificate still counts.
+
+Nobody is waited for unless admitted: who opens calls and says nothing holds as many of them as a
+principal may, for as long as a call may take, and no more.
 """
 
 import asyncio
 import inspect
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
@@ -18,8 +23,9 @@ from typing_extensions import override
 
 from caretree.model.reasons import CallError, Code, FieldViolation, Reason
 from caretree.rpc.errors import grpc_status
-from caretree.rpc.guard import Caller, Guard
+from caretree.rpc.guard import CALL_S_MAX, Caller, Guard
 from caretree.rpc.ports import CallRecorder
+from caretree.rpc.writing import write_in_time
 from caretree.telemetry.logs import Logger
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -69,7 +75,7 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
     ) -> MaybeHandler:
         handler = await continuation(handler_call_details)
         if handler is None:
-            return None
+            return grpc.stream_stream_rpc_method_handler(_refuse_unknown)
         return self._enclose(handler, handler_call_details.method)
 
     def _enclose(self, handler: Handler, path: str) -> Handler:
@@ -78,34 +84,43 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         method = _Method(path=path, labels=(_KINDS[arity], service, name))
         behaviour = _behaviour(handler)
         enclose = self._streaming if handler.response_streaming else self._single
-        return _FACTORIES[arity](
-            enclose(method, behaviour),
+        # A request is taken as a stream also where it is one message: gRPC itself would wait for
+        # that, as long as its sender likes, before anybody could ask who this is.
+        return _FACTORIES[True, handler.response_streaming](
+            enclose(method, behaviour, streams=handler.request_streaming),
             request_deserializer=_decoder(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
-    def _single(self, method: _Method, behaviour: Behaviour) -> Behaviour:
-        async def answer(request: object, context: Context) -> object:
-            async with self._passage(method, context):
-                return await behaviour(_decoded(request), context)
+    def _single(self, method: _Method, behaviour: Behaviour, *, streams: bool) -> Behaviour:
+        async def answer(requests: AsyncIterator[object], context: Context) -> object:
+            async with self._passage(method, context) as caller:
+                request = (
+                    self._each(requests, caller) if streams else await self._only(context, caller)
+                )
+                return await behaviour(request, context)
 
         return answer
 
-    def _streaming(self, method: _Method, behaviour: Behaviour) -> Behaviour:
-        async def answer(request: object, context: Context) -> None:
-            async with self._passage(method, context):
-                answers = behaviour(_decoded(request), context)
+    def _streaming(self, method: _Method, behaviour: Behaviour, *, streams: bool) -> Behaviour:
+        async def answer(requests: AsyncIterator[object], context: Context) -> None:
+            async with self._passage(method, context) as caller:
+                request = (
+                    self._each(requests, caller) if streams else await self._only(context, caller)
+                )
+                answers = behaviour(request, context)
                 if not inspect.isasyncgen(answers):
                     await answers  # it writes to the context itself
                     return
                 async with aclosing(answers):
                     async for message in answers:
-                        await context.write(message)
+                        self._guard.check(caller)
+                        await write_in_time(context, message)
 
         return answer
 
     @asynccontextmanager
-    async def _passage(self, method: _Method, context: Context) -> AsyncIterator[None]:
+    async def _passage(self, method: _Method, context: Context) -> AsyncIterator[Caller]:
         """What every call goes through; whatever it raises becomes a status with a reason."""
         started = time.monotonic()
         self._recorder.grpc_started(*method.labels)
@@ -113,8 +128,8 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         try:
             failure: CallError | None = None
             try:
-                with self._admitted(method, context):
-                    yield
+                with self._admitted(method, context) as caller:
+                    yield caller
             except CallError as error:
                 failure = error
             except grpc.aio.AbortError:
@@ -142,6 +157,32 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
             remaining_s=context.time_remaining(),
         )
 
+    async def _each(self, requests: AsyncIterator[object], caller: Caller) -> AsyncIterator[object]:
+        async for request in requests:
+            self._guard.check(caller)
+            yield _checked(request)
+
+    async def _only(self, context: Context, caller: Caller) -> object:
+        """The message of a call that has one."""
+        if (context.time_remaining() or math.inf) <= CALL_S_MAX:
+            request = await context.read()  # gRPC itself ends that when the client gives up
+        else:
+            request = await _read_by(caller.deadline, context)
+        self._guard.check(caller)  # the message may have come long after its call
+        return _checked(request)
+
+
+async def _read_by(deadline: float, context: Context) -> object:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await context.read()
+    except TimeoutError:
+        raise CallError(Reason.DEADLINE) from None
+
+
+async def _refuse_unknown(_requests: object, context: Context) -> None:
+    await context.abort_with_status(grpc_status(CallError(Reason.UNKNOWN_METHOD)))
+
 
 def _behaviour(handler: Handler) -> Behaviour:
     request = "stream" if handler.request_streaming else "unary"
@@ -167,18 +208,11 @@ def _decoder(decode: Callable[[bytes], object] | None) -> Callable[[bytes], obje
     return attempt
 
 
-def _decoded(request: object) -> object:
-    if isinstance(request, AsyncIterator):
-        return _each_decoded(request)
-    if isinstance(request, _Undecodable):
+def _checked(request: object) -> object:
+    if request is grpc.aio.EOF or isinstance(request, _Undecodable):
         violation = FieldViolation(field="request", description="expected a message of its type")
         raise CallError(Reason.INVALID_FIELD, violations=(violation,))
     return request
-
-
-async def _each_decoded(requests: AsyncIterator[object]) -> AsyncIterator[object]:
-    async for request in requests:
-        yield _decoded(request)
 
 
 def _code_name(code: grpc.StatusCode | int) -> str:

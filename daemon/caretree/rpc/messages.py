@@ -1,10 +1,13 @@
 """Answers of the peer -> response messages."""
 
+from typing import Final
+
 from caretree.ledger.values import Position
 from caretree.model.ids import show_peer_id
 from caretree.node.calls import (
     AppendAnswer,
     EntryAnswer,
+    EntryStatus,
     GrantAnswer,
     GrantView,
     HistoryRecord,
@@ -14,6 +17,11 @@ from caretree.node.calls import (
     TrailEvent,
 )
 from caretree.proto.api.v1 import access_pb2, operations_pb2, proofs_pb2, records_pb2
+
+_STATUSES: Final = {
+    EntryStatus.COMMITTED: records_pb2.ENTRY_STATUS_COMMITTED,
+    EntryStatus.CERTIFIED: records_pb2.ENTRY_STATUS_CERTIFIED,
+}
 
 
 def position_message(position: Position) -> records_pb2.EntryPosition:
@@ -25,13 +33,21 @@ def position_message(position: Position) -> records_pb2.EntryPosition:
 
 def append_message(answer: AppendAnswer) -> records_pb2.AppendResponse:
     """What became of a record."""
-    return records_pb2.AppendResponse(
-        record_id=answer.record_id,
-        position=position_message(answer.entry.position),
-        status=_status(answer.entry),
-        receipt=answer.entry.receipt,
-        already_added=answer.already_added,
-    )
+    message = records_pb2.AppendResponse()
+    fill_append_message(message, answer)
+    return message
+
+
+def fill_append_message(message: records_pb2.AppendResponse, answer: AppendAnswer) -> None:
+    """Set what became of a record, in place: within a batch's answer nothing is copied."""
+    entry, position = answer.entry, message.position
+    message.record_id = answer.record_id
+    position.height = entry.position.height
+    position.place = entry.position.place
+    position.leaf_index = entry.position.leaf_index
+    message.status = _status(entry)
+    message.receipt = entry.receipt
+    message.already_added = answer.already_added
 
 
 def record_message(record: HistoryRecord) -> records_pb2.HistoryRecord:
@@ -156,7 +172,7 @@ def _peer_message(view: PeerView) -> operations_pb2.PeerStatus:
 
 
 def _status(entry: EntryAnswer) -> records_pb2.EntryStatus.ValueType:
-    return records_pb2.EntryStatus.Value(f"ENTRY_STATUS_{entry.status.name}")
+    return _STATUSES[entry.status]
 
 
 def _role(number: int) -> records_pb2.PersonRole.ValueType:

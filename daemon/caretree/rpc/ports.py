@@ -7,7 +7,7 @@ from caretree.crypto.pseudonym import PatientIdentifier
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.values import Position
 from caretree.model.ids import LeafIndex, PeerId, RecordId, RequestId, TreeSize
-from caretree.model.reasons import CallError
+from caretree.model.reasons import CallError, Reason
 from caretree.node.calls import (
     AppendAnswer,
     AppendCommand,
@@ -24,6 +24,7 @@ from caretree.node.calls import (
     StatusView,
     TrailAnswer,
 )
+from caretree.telemetry.metrics import Port, ReloadedFile
 
 
 class Peer(Protocol):
@@ -104,7 +105,18 @@ class Peer(Protocol):
 
 
 class CallRecorder(Protocol):
-    """Counts calls under the usual grpc_server_* names (`telemetry.metrics.Metrics`)."""
+    """Counts calls, under the usual grpc_server_* names, who is not let in, and failed reloads.
+
+    `telemetry.metrics.Metrics` is one.
+    """
+
+    def certificate_refused(self, port: Port, reason: Reason, /) -> None:
+        """A call or message was refused for the certificate it came under."""
+        ...
+
+    def reload_failed(self, file: ReloadedFile, /) -> None:
+        """A changed file could not be taken into use."""
+        ...
 
     def grpc_started(self, grpc_type: str, service: str, method: str, /) -> None:
         """A call began."""

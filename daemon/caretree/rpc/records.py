@@ -7,15 +7,26 @@ from typing import Final
 import grpc
 from typing_extensions import override
 
+from caretree.model.limits import KIB
 from caretree.model.reasons import CallError
-from caretree.node.calls import AppendAnswer, AppendCommand, HistoryAnswer, HistoryCommand
+from caretree.node.calls import (
+    AppendCommand,
+    HistoryAnswer,
+    HistoryCommand,
+    HistoryRecord,
+)
 from caretree.proto.api.v1 import records_pb2, records_pb2_grpc
 from caretree.rpc.acting import acting_as
 from caretree.rpc.errors import encode_status
 from caretree.rpc.fields import FieldChecks
 from caretree.rpc.guard import Caller, answer_by, current_caller
 from caretree.rpc.in_order import answer_in_order
-from caretree.rpc.messages import append_message, position_message, record_message
+from caretree.rpc.messages import (
+    append_message,
+    fill_append_message,
+    position_message,
+    record_message,
+)
 from caretree.rpc.page_tokens import Pages, PageTokens
 from caretree.rpc.ports import Peer
 from caretree.rpc.validation import (
@@ -25,11 +36,15 @@ from caretree.rpc.validation import (
     read_purpose,
     record_command,
 )
+from caretree.rpc.writing import write_in_time
 
 # Batches of one stream that are worked on at once: one in a block, one behind it, two to spare.
 STREAM_BATCHES_MAX: Final = 4
 # A stream may live long; what became of a batch is told within this time all the same.
 BATCH_ANSWER_S_MAX: Final = 10.0
+# One message of a history holds no more than this; a slow reader keeps one or two in memory.
+PART_RECORDS_MAX: Final = 64
+PART_BYTES_MAX: Final = 512 * KIB
 
 _Append = grpc.aio.ServicerContext[records_pb2.AppendRequest, Awaitable[records_pb2.AppendResponse]]
 _AppendStream = grpc.aio.ServicerContext[
@@ -73,7 +88,10 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         ) -> records_pb2.AppendStreamResponse:
             return await self._answer_batch(batch, deadline=_batch_deadline(context))
 
-        await answer_in_order(request_iterator, answer, context.write, at_once=STREAM_BATCHES_MAX)
+        async def send(answered: records_pb2.AppendStreamResponse) -> None:
+            await write_in_time(context, answered)
+
+        await answer_in_order(request_iterator, answer, send, at_once=STREAM_BATCHES_MAX)
 
     @override
     async def GetRecord(
@@ -94,8 +112,8 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         command, pages = self._history_command(request, caller)
         answer = await self._peer.history(command, deadline=caller.deadline)
         yield records_pb2.ListHistoryResponse(page=_page(answer, pages))
-        async for record in answer.records:
-            yield records_pb2.ListHistoryResponse(record=record_message(record))
+        async for part in _parts(answer.records):
+            yield part
 
     async def _answer_batch(
         self, batch: records_pb2.AppendStreamRequest, *, deadline: float
@@ -115,12 +133,14 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
             if commands
             else ()
         )
-        outcomes = [
-            refusal if isinstance(refusal, CallError) else next(answers) for refusal in checked
-        ]
-        return records_pb2.AppendStreamResponse(
-            batch_number=batch.batch_number, results=[_result(outcome) for outcome in outcomes]
-        )
+        answer = records_pb2.AppendStreamResponse(batch_number=batch.batch_number)
+        for command in checked:
+            outcome = command if isinstance(command, CallError) else next(answers)
+            if isinstance(outcome, CallError):
+                answer.results.add(error_status=encode_status(outcome))
+            else:
+                fill_append_message(answer.results.add().added, outcome)
+        return answer
 
     def _checked(
         self, record: records_pb2.AppendRequest, caller: Caller, *, path: str
@@ -158,10 +178,22 @@ def _batch_deadline(context: _AppendStream) -> float:
     return answer_by(loop_time, context.time_remaining(), longest_s=BATCH_ANSWER_S_MAX)
 
 
-def _result(outcome: AppendAnswer | CallError) -> records_pb2.AppendResult:
-    if isinstance(outcome, CallError):
-        return records_pb2.AppendResult(error_status=encode_status(outcome))
-    return records_pb2.AppendResult(added=append_message(outcome))
+async def _parts(
+    records: AsyncIterator[HistoryRecord],
+) -> AsyncIterator[records_pb2.ListHistoryResponse]:
+    """The records, several a message: a message costs more than a record in it."""
+    part, part_bytes = records_pb2.ListHistoryResponse(), 0
+    async for record in records:
+        if part.records and part_bytes + len(record.content) > PART_BYTES_MAX:
+            yield part
+            part, part_bytes = records_pb2.ListHistoryResponse(), 0
+        part.records.append(record_message(record))
+        part_bytes += len(record.content)
+        if len(part.records) == PART_RECORDS_MAX:
+            yield part
+            part, part_bytes = records_pb2.ListHistoryResponse(), 0
+    if part.records:
+        yield part
 
 
 def _page(answer: HistoryAnswer, pages: Pages) -> records_pb2.HistoryPage:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import grpc
@@ -11,6 +11,9 @@ from grpc_reflection.v1alpha import reflection
 
 from caretree.config.values import Config
 from caretree.model.limits import CLIENT_BATCH_BYTES_MAX, KIB
+from caretree.node.admission import Admission
+from caretree.node.clock import utc_now
+from caretree.node.deny_list import DenyList
 from caretree.node.identity import server_credentials
 from caretree.proto.api.v1 import (
     access_pb2,
@@ -23,7 +26,7 @@ from caretree.proto.api.v1 import (
     records_pb2_grpc,
 )
 from caretree.rpc.access import AccessService
-from caretree.rpc.guard import Guard
+from caretree.rpc.guard import CALLS_MAX, Guard
 from caretree.rpc.health import HealthService
 from caretree.rpc.interceptor import EdgeInterceptor
 from caretree.rpc.operations import OperationService
@@ -40,8 +43,11 @@ FRAMING_BYTES_MAX: Final = 64 * KIB
 MESSAGE_BYTES_MAX: Final = CLIENT_BATCH_BYTES_MAX + FRAMING_BYTES_MAX
 METADATA_BYTES_MAX: Final = 8 * KIB
 STREAMS_PER_CONNECTION_MAX: Final = 64
-# A principal's own bound (guard) is reached long before; this one bounds what they all hold.
-CALLS_MAX: Final = 1024
+# The bound of last resort, beyond that of admitted calls: gRPC refuses these without a reason.
+CALLS_UNADMITTED_MAX: Final = 1024
+# A connection takes a descriptor, of which the unit allows 4,096; LevelDB needs up to 1,000.
+CONNECTIONS_MAX: Final = 1024
+HANDSHAKE_MS_MAX: Final = 10_000
 CONNECTION_AGE_MS_MAX: Final = 600_000
 CONNECTION_GRACE_MS: Final = 10_000
 PING_INTERVAL_MS_MIN: Final = 10_000
@@ -53,6 +59,8 @@ SERVER_OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS_MAX),
     ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
     ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
     ("grpc.keepalive_time_ms", 60_000),
@@ -74,43 +82,42 @@ SERVICES: Final = tuple(
 _HEALTH: Final = str(health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 def build_server(
     peer: Peer,
     config: Config,
     *,
     metrics: CallRecorder,
     health: Health,
+    deny_list: DenyList,
     version: str,
     log: Logger,
-    now: Callable[[], datetime] = _utc_now,
+    now: Callable[[], datetime] = utc_now,
 ) -> grpc.aio.Server:
     """A server on the client port, bound and not yet started.
 
     Raises:
         OSError: the port is taken, or the certificate cannot be read.
+        ValueError: certificate and key do not belong together.
     """
     guard = Guard(
-        genesis=peer.genesis,
+        admission=Admission(peer.genesis, deny_list, now=now),
         member=config.peer.member,
         principals=config.principals,
-        now=now,
         stopping=lambda: health.report.state is HealthState.STOPPING,
+        refused=metrics.certificate_refused,
     )
     server = grpc.aio.server(
         interceptors=[EdgeInterceptor(guard, metrics, log)],
         options=SERVER_OPTIONS,
-        maximum_concurrent_rpcs=CALLS_MAX,
+        maximum_concurrent_rpcs=CALLS_MAX + CALLS_UNADMITTED_MAX,
     )
     _add_services(server, peer, health, version=version)
     if config.api.reflection:
         names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
+    credentials = server_credentials(config.tls, peer.genesis, metrics=metrics, log=log)
     try:
-        server.add_secure_port(config.listen.client, server_credentials(config.tls, peer.genesis))
+        server.add_secure_port(config.listen.client, credentials)
     except RuntimeError as error:
         raise OSError(f"listen.client: cannot listen on {config.listen.client}") from error
     return server

@@ -19,7 +19,7 @@ others.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from caretree.storage.errors import StorageLostError
@@ -28,6 +28,7 @@ from caretree.storage.errors import StorageLostError
 WINDOW: Final = 8192
 BATCH_PREFIX: Final = b"\x00batch"
 _NUMBER_BYTES: Final = 8
+_NODE_BYTES: Final = 144  # of a skip list's node: links, sequence number, lengths
 
 Row = tuple[bytes, bytes | None]
 
@@ -91,13 +92,14 @@ class BatchNumbers:
         return rows
 
 
-def row_cost(key: bytes, value: bytes | None) -> int:
-    """The most that a row takes of LevelDB's write buffer, in bytes.
+def batch_cost(rows: Sequence[Row]) -> int:
+    """The most that rows take of LevelDB's write buffer, in bytes.
 
     A row is a node of a skip list with at most 12 links, laid into blocks of 4096 bytes of which at
     most a quarter stays unused.
     """
-    return (len(key) + len(value or b"") + 144) * 4 // 3
+    content = sum([len(key) + len(value or b"") for key, value in rows])
+    return -(-(content + _NODE_BYTES * len(rows)) * 4 // 3)
 
 
 class LogFill:

@@ -65,7 +65,7 @@ class DataDirectory:
             DataDirectoryExistsError: there is one at this path, whole or in part.
             StorageError: the disk refused.
         """
-        with disk_errors("creation", "the data directory"):
+        with disk_errors("creation", f"data directory {path}"):
             if not path.exists():
                 path.mkdir(mode=0o700)
                 fsync_directory(path.parent)
@@ -158,7 +158,7 @@ def inspect_directory(path: Path) -> DirectoryState:
 
 def _locked(path: Path) -> int:
     # LevelDB locks its own files too, but the watermark must be safe before LevelDB is opened.
-    with disk_errors("locking", "the data directory"):
+    with disk_errors("locking", f"data directory {path}"):
         lock = os.open(path / "LOCK", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """Small files that are whole or not there, files of secrets, and the room left on the disk."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from caretree.storage.errors import DiskSpaceError, SecretFileError, StorageErro
 FILE_BYTES_MAX: Final = 1 * MIB  # keystores and version files are a few KiB
 SECRET_MODE: Final = 0o600
 _OTHERS: Final = 0o077
+DISK_FULL: Final = "the disk is full"
+_FULL_REASONS: Final = frozenset(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def write_file(path: Path, content: bytes, *, mode: int) -> None:
@@ -22,7 +25,7 @@ def write_file(path: Path, content: bytes, *, mode: int) -> None:
         StorageError: the disk refused; which of both is there is unknown.
     """
     fresh = path.with_name(f".{path.name}.new")
-    with disk_errors("write", path.name):
+    with disk_errors("write", str(path)):
         fresh.unlink(missing_ok=True)  # left over by a crash
         # The mode is given at the creation: there is no moment at which others could open the file.
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -76,7 +79,7 @@ def free_bytes(path: Path) -> int:
     Raises:
         StorageError: the file system does not answer.
     """
-    with disk_errors("query", "the file system"):
+    with disk_errors("query", f"the file system of {path}"):
         answer = os.statvfs(path)
         return answer.f_bavail * answer.f_frsize
 
@@ -129,13 +132,18 @@ def disk_errors(operation: str, subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = explained(error.strerror or type(error).__name__)
         raise StorageError(operation=operation, subject=subject, reason=reason) from error
+
+
+def explained(system_reason: str) -> str:
+    """The system's reason, in words that an operator looks for."""
+    return f"{DISK_FULL} ({system_reason})" if system_reason in _FULL_REASONS else system_reason
 
 
 def _read(path: Path, *, check: Callable[[int], None] | None) -> bytes | None:
     """The content of `path`, or None where no file is; `check` sees the open file first."""
-    with disk_errors("read", path.name):
+    with disk_errors("read", str(path)):
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
@@ -143,17 +151,17 @@ def _read(path: Path, *, check: Callable[[int], None] | None) -> bytes | None:
         try:
             if check is not None:
                 check(descriptor)
-            return _read_bounded(descriptor, path.name)
+            return _read_bounded(descriptor, path)
         finally:
             os.close(descriptor)
 
 
-def _read_bounded(descriptor: int, name: str) -> bytes:
+def _read_bounded(descriptor: int, path: Path) -> bytes:
     size = os.fstat(descriptor).st_size
     if size > FILE_BYTES_MAX:
         raise StorageError(
             operation="read",
-            subject=name,
+            subject=str(path),
             reason=f"it has {size} bytes, and at most {FILE_BYTES_MAX} were expected",
         )
     content = bytearray()

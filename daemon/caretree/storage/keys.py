@@ -36,7 +36,7 @@ class Table(Enum):
     STATE = (0x20, Owner.APPLY, True)  # name -> head: height, hash, times, frontier, epochs
     HEIGHT = (0x21, Owner.APPLY, False)  # height u64 -> block hash, leaf range
     OUTCOME = (0x22, Owner.APPLY, True)  # height u64 -> one outcome for each entry
-    TILE = (0x23, Owner.APPLY, False)  # tile level u8, tile index u64 -> up to 256 hashes
+    TILE = (0x23, Owner.APPLY, False)  # tile level u8, first hash u64 -> hashes of one tile
     LEAVES = (0x24, Owner.APPLY, False)  # first leaf index u64 of a block -> height
     REQUEST = (0x30, Owner.APPLY, True)  # blind(member, request id) -> position, digest
     RECORD = (0x31, Owner.APPLY, True)  # record id -> position, custodian, patient

@@ -8,17 +8,19 @@ What LevelDB does not promise by itself, and the door adds (measured on LevelDB 
   drops data, is never called. The process ends; its next start sees what is really on the disk.
 - A cut log tail looks like a shorter life: `watermark` stands beside the database for that.
 - A damaged manifest or a power cut can lose rows from the middle: see `continuity`.
-- Closing the handle under a running read is undefined: `close` waits for the calls in flight.
+- Closing the handle under a running read, or while an iterator or snapshot of it is freed, is
+  undefined: `close` waits for the calls in flight, and freeing is such a call.
 - A directory whose files are gone becomes a new, empty database: `open` never creates, `create`
   never opens.
 
 Keys beginning with 0x00 belong to the door; the tables' prefixes begin at 0x01 (see `keys`).
 """
 
-import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,7 +28,7 @@ import plyvel
 
 from caretree.model.errors import FatalError
 from caretree.model.limits import MIB
-from caretree.storage.continuity import BATCH_PREFIX, BatchNumbers, LogFill, Row, row_cost
+from caretree.storage.continuity import BATCH_PREFIX, BatchNumbers, LogFill, Row, batch_cost
 from caretree.storage.errors import (
     DataDirectoryInUseError,
     NewerReleaseError,
@@ -37,26 +39,21 @@ from caretree.storage.errors import (
 )
 from caretree.storage.files import disk_errors
 from caretree.storage.keys import Table
+from caretree.storage.leveldb_errors import message_of, storage_error
 from caretree.storage.ports import Batch, Reads
 from caretree.storage.row_cipher import RowCipher
 
 WRITE_BUFFER_BYTES: Final = 16 * MIB
 BLOCK_CACHE_BYTES: Final = 16 * MIB
+SCAN_ROWS_MAX: Final = 64  # read at once by a scan
+SCAN_BYTES_MAX: Final = 256 * 1024
 BLOOM_FILTER_BITS: Final = 10  # about one needless table read in a hundred
 
 DATABASE_VERSION: Final = 1
 DATABASE_SUITE: Final = 1  # SHA-256 and AES-256-GCM (ARCHITECTURE section 4)
 _CHECK_KEY: Final = b"\x00check"  # -> version u8, suite u8, RowCipher.check
 
-_FILE_KINDS: Final = (
-    (re.compile(r"\bCURRENT\b"), "CURRENT file"),
-    (re.compile(r"\bMANIFEST-|\bdescriptor\b|\bVersionEdit\b"), "manifest"),
-    (re.compile(r"\d+\.(?:ldb|sst)|\bblock\b"), "table file"),
-    (re.compile(r"\d+\.log"), "log file"),
-    (re.compile(r"^Corruption: (?:checksum mismatch|bad record)"), "log file or manifest"),
-)
 _LOCK_HELD: Final = re.compile(r"\block .*LOCK: ")
-_SYSTEM_REASONS: Final = frozenset(os.strerror(number) for number in range(1, 134))
 
 T = TypeVar("T")
 
@@ -79,6 +76,17 @@ class _LevelDbReads:
         )
         return None if stored is None else self._opened(table, key, stored)
 
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `Reads.get_many`."""
+        get, prefix = self._source.get, table.prefix
+        found: list[bytes | None] = self._gate.run(
+            "read", table, lambda: [get(prefix + key, verify_checksums=True) for key in keys]
+        )
+        return [
+            None if stored is None else self._opened(table, key, stored)
+            for key, stored in zip(keys, found, strict=True)
+        ]
+
     def scan(
         self, table: Table, *, start: bytes = b"", stop: bytes | None = None, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
@@ -95,22 +103,23 @@ class _LevelDbReads:
                 start=first, stop=high, reverse=reverse, verify_checksums=True
             ),
         )
-        return self._walk(table, rows, low)
+        return self._walk(table, _Scan(rows, self._gate), low)
 
     def blind(self, value: bytes) -> bytes:
         """See `Reads.blind`."""
         return self._cipher.blind(value)
 
-    def _walk(
-        self, table: Table, rows: Iterator[tuple[bytes, bytes]], low: bytes
-    ) -> Iterator[tuple[bytes, bytes]]:
-        # Each step passes the gate by itself: an abandoned scan must not keep the store from
-        # closing.
-        while (row := self._gate.run("scan", table, lambda: next(rows, None))) is not None:
-            if row[0] < low:
-                return
-            key = row[0][1:]
-            yield key, self._opened(table, key, row[1])
+    def _walk(self, table: Table, scan: "_Scan", low: bytes) -> Iterator[tuple[bytes, bytes]]:
+        # The gate is passed for a few rows at a time, at first for one: an abandoned scan must not
+        # keep the store from closing, and many ask for the first row alone.
+        rows_max = 1
+        while found := self._gate.run("scan", table, partial(_next_rows, scan.rows, rows_max)):
+            for row, stored in found:
+                if row < low:
+                    return
+                key = row[1:]
+                yield key, self._opened(table, key, stored)
+            rows_max = min(2 * rows_max, SCAN_ROWS_MAX)
 
     def _opened(self, table: Table, key: bytes, stored: bytes) -> bytes:
         if not table.encrypted:
@@ -121,6 +130,40 @@ class _LevelDbReads:
             raise self._gate.poison(error) from None
 
 
+def _next_rows(rows: Iterator[tuple[bytes, bytes]], rows_max: int) -> list[tuple[bytes, bytes]]:
+    """The next rows, no more than so many, nor much more than SCAN_BYTES_MAX."""
+    found: list[tuple[bytes, bytes]] = []
+    size = 0
+    for row in islice(rows, rows_max):
+        found.append(row)
+        size += len(row[1])
+        if size >= SCAN_BYTES_MAX:
+            break
+    return found
+
+
+class _Scan:
+    """LevelDB's iterator, closed with its last reader, wherever that stopped."""
+
+    __slots__ = ("_gate", "rows")
+
+    def __init__(self, rows: "plyvel._plyvel.Iterator", gate: "_Gate") -> None:
+        self.rows = rows
+        self._gate = gate
+
+    def __del__(self) -> None:
+        self._gate.release(self.rows.close)
+
+
+class _LevelDbView(_LevelDbReads):
+    """Reads of a snapshot, which is released with its last reader."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        self._gate.release(self._source.close)
+
+
 class LevelDbStore(_LevelDbReads):
     """A `KeyValue` on LevelDB. One thread writes; any thread reads."""
 
@@ -129,7 +172,7 @@ class LevelDbStore(_LevelDbReads):
     def __init__(
         self, database: "plyvel.DB", path: Path, *, cipher: RowCipher, write_buffer_bytes: int
     ) -> None:
-        super().__init__(database, cipher, _Gate())
+        super().__init__(database, cipher, _Gate(path))
         self._path = path
         self._writer = threading.Lock()
         self._numbers = BatchNumbers.begin(write_buffer_bytes=write_buffer_bytes)
@@ -165,7 +208,7 @@ class LevelDbStore(_LevelDbReads):
             StorageError: it is damaged, or the disk refused.
         """
         if not (path / "CURRENT").exists():
-            raise StorageLostError("the database is missing")
+            raise StorageLostError(f"the database {path} is missing")
         database = _open_database(path, create=False, write_buffer_bytes=write_buffer_bytes)
         store = cls(database, path, cipher=cipher, write_buffer_bytes=write_buffer_bytes)
         try:
@@ -178,12 +221,11 @@ class LevelDbStore(_LevelDbReads):
 
     def write(self, batch: Batch, *, sync: bool) -> None:
         """See `KeyValue.write`."""
+        seal = self._cipher.seal
         rows = [
             (
                 table.prefix + key,
-                self._cipher.seal(table, key, value)
-                if table.encrypted and value is not None
-                else value,
+                seal(table, key, value) if table.encrypted and value is not None else value,
             )
             for table, key, value in batch.rows
         ]
@@ -192,7 +234,7 @@ class LevelDbStore(_LevelDbReads):
     def view(self) -> Reads:
         """See `KeyValue.view`."""
         snapshot = self._gate.run("view", None, self._source.snapshot)
-        return _LevelDbReads(snapshot, self._cipher, self._gate)
+        return _LevelDbView(snapshot, self._cipher, self._gate)
 
     def close(self) -> None:
         """See `KeyValue.close`. Waits for calls in flight; a second close does nothing."""
@@ -203,9 +245,10 @@ class LevelDbStore(_LevelDbReads):
         alone = self._writer.acquire(blocking=False)
         assert alone, "two threads write at once"
         try:
-            cost = sum(row_cost(key, value) for key, value in rows)
-            rows += self._numbers.next_rows(cost=cost)
-            cost = sum(row_cost(key, value) for key, value in rows)
+            cost = batch_cost(rows)
+            numbering = self._numbers.next_rows(cost=cost)
+            rows += numbering
+            cost += batch_cost(numbering)
             log_may_end = self._fill.add(cost)
             self._gate.run("write", None, lambda: self._put(rows, sync=sync or log_may_end))
             if log_may_end:
@@ -215,11 +258,12 @@ class LevelDbStore(_LevelDbReads):
 
     def _put(self, rows: list[Row], *, sync: bool) -> None:
         with self._source.write_batch(transaction=True, sync=sync) as writing:
+            put, delete = writing.put, writing.delete
             for key, value in rows:
                 if value is None:
-                    writing.delete(key)
+                    delete(key)
                 else:
-                    writing.put(key, value)
+                    put(key, value)
 
     def _look_for_log(self, cost: int) -> None:
         try:
@@ -228,7 +272,7 @@ class LevelDbStore(_LevelDbReads):
             raise self._gate.poison(error) from None
 
     def _newest_log(self) -> int:
-        with disk_errors("listing", "the database"):
+        with disk_errors("listing", f"database {self._path}"):
             return max((int(log.stem) for log in self._path.glob("*.log")), default=0)
 
     def _resumed_numbers(self, write_buffer_bytes: int) -> BatchNumbers:
@@ -236,16 +280,21 @@ class LevelDbStore(_LevelDbReads):
             return list(self._source.iterator(prefix=BATCH_PREFIX, verify_checksums=True))
 
         rows = self._gate.run("opening", None, read)
-        return BatchNumbers.resume(rows, write_buffer_bytes=write_buffer_bytes)
+        try:
+            return BatchNumbers.resume(rows, write_buffer_bytes=write_buffer_bytes)
+        except StorageLostError as error:
+            raise StorageLostError(f"{self._path}: {error.what}") from None
 
     def _verify_check(self) -> None:
         check = self._gate.run(
             "opening", None, lambda: self._source.get(_CHECK_KEY, verify_checksums=True)
         )
         if check is None:
-            raise StorageLostError("the database lost its first rows")
+            raise StorageLostError(f"the database {self._path} lost its first rows")
         if check[0] > DATABASE_VERSION:
-            raise NewerReleaseError("the database", found=check[0], known=DATABASE_VERSION)
+            raise NewerReleaseError(
+                f"database {self._path}", found=check[0], known=DATABASE_VERSION
+            )
         if check != bytes((DATABASE_VERSION, DATABASE_SUITE)) + self._cipher.check:
             raise StorageKeyError
 
@@ -253,10 +302,14 @@ class LevelDbStore(_LevelDbReads):
 class _Gate:
     """Counts the calls in flight and refuses all after the first error; the closer waits here."""
 
-    __slots__ = ("_changed", "_closed", "_error", "_running")
+    __slots__ = ("_changed", "_closed", "_error", "_lock", "_path", "_running", "_unreleased")
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Reentrant, for a collection of garbage may release an abandoned scan at any step.
+        self._lock = threading.RLock()
+        self._unreleased: list[Callable[[], None]] = []
+        self._changed = threading.Condition(self._lock)
         self._running = 0
         self._closed = False
         self._error: StorageError | None = None
@@ -267,7 +320,9 @@ class _Gate:
         Raises:
             StorageError: LevelDB failed, now or before, or the store is closed.
         """
-        with self._changed:
+        # The lock itself and not the condition around it, and nobody is woken who is not there:
+        # a read costs little more than this gate.
+        with self._lock:
             if self._error is not None:
                 raise self._error.with_traceback(None)
             if self._closed:
@@ -278,10 +333,25 @@ class _Gate:
         except plyvel.Error as error:
             # LevelDB may quote a row's key in its message, so only what is known to be harmless is
             # kept.
-            raise self.poison(_told(error, operation, table)) from None
+            raise self.poison(_told(error, operation, table, self._path)) from None
         finally:
-            with self._changed:
-                self._running -= 1
+            self._leave()
+
+    def release(self, close: Callable[[], None]) -> None:
+        """Close an iterator or snapshot, whose method this is, unless the store closed or failed.
+
+        To free one while the store is being closed on another thread ends the process with a
+        segmentation fault; so from then on they are kept, and what they hold goes with the process.
+        """
+        try:
+            self.run("release", None, close)
+        except StorageError:
+            self._unreleased.append(close)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._closed:
                 self._changed.notify_all()
 
     def poison(self, error: StorageError) -> StorageError:
@@ -314,28 +384,13 @@ def _open_database(path: Path, *, create: bool, write_buffer_bytes: int) -> "ply
             bloom_filter_bits=BLOOM_FILTER_BITS,
         )
     except plyvel.Error as error:
-        if _LOCK_HELD.search(_text(error)) is not None:
+        if _LOCK_HELD.search(message_of(error)) is not None:
             raise DataDirectoryInUseError(path) from None
-        raise _told(error, "creation" if create else "opening", None) from None
+        raise _told(error, "creation" if create else "opening", None, path) from None
 
 
-def _told(error: "plyvel.Error", operation: str, table: Table | None) -> StorageError:
-    """Our error for LevelDB's: the kind of file and the system's reason, never a key or value."""
-    text = _text(error)
-    kinds = (kind for pattern, kind in _FILE_KINDS if pattern.search(text))
-    file_kind = next(kinds, "a file")
-    system_reason = text.rpartition(": ")[2]
-    if isinstance(error, plyvel.CorruptionError):
-        reason = f"{file_kind} is damaged"
-    elif system_reason in _SYSTEM_REASONS:
-        reason = f"{file_kind}: {system_reason}"
-    else:
-        reason = f"{file_kind} could not be used"
-    subject = "the database" if table is None else f"table {table.name}"
-    return StorageError(operation=operation, subject=subject, reason=reason)
-
-
-def _text(error: "plyvel.Error") -> str:
-    # plyvel hands LevelDB's message on as bytes.
-    message = error.args[0] if error.args else b""
-    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+def _told(error: "plyvel.Error", operation: str, table: Table | None, path: Path) -> StorageError:
+    corrupted = isinstance(error, plyvel.CorruptionError)
+    return storage_error(
+        message_of(error), corrupted=corrupted, operation=operation, table=table, path=path
+    )

@@ -7,7 +7,7 @@ torn batch fails its checksum and is dropped whole.
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from caretree.storage.errors import StorageClosedError, StorageError
 from caretree.storage.keys import Table
@@ -86,6 +86,11 @@ class _MemoryReads:
         """See `Reads.get`."""
         with self._lock:
             return self._read("read", table, table.prefix + key)
+
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """See `Reads.get_many`."""
+        with self._lock:
+            return [self._read("read", table, table.prefix + key) for key in keys]
 
     def scan(
         self, table: Table, *, start: bytes = b"", stop: bytes | None = None, reverse: bool = False

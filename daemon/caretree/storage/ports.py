@@ -1,6 +1,6 @@
 """What the rooms above may ask of a store: read rows, scan them in order, write a batch at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,14 @@ class Reads(Protocol):
 
         Raises:
             StorageError: the row cannot be read as it was written. The process must end.
+        """
+        ...
+
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The value at each of the keys, or None, in their order: cheaper than one by one.
+
+        Raises:
+            StorageError: as for `get`.
         """
         ...
 

@@ -82,9 +82,10 @@ NOTHING_SHOWN: Final = Watermark(
 class WatermarkFile:
     """The open watermark file. One thread uses it; after the first error it takes no more."""
 
-    __slots__ = ("_current", "_damaged_pages", "_descriptor", "_failed", "_sequence")
+    __slots__ = ("_current", "_damaged_pages", "_descriptor", "_failed", "_path", "_sequence")
 
-    def __init__(self, descriptor: int, found: "Found") -> None:
+    def __init__(self, path: Path, descriptor: int, found: "Found") -> None:
+        self._path = path
         self._descriptor = descriptor
         self._sequence = found.sequence
         self._current = found.watermark
@@ -99,13 +100,13 @@ class WatermarkFile:
             StorageError: there is one already, or the disk refused.
         """
         image = b"".join(encode_page(sequence, NOTHING_SHOWN) * COPIES for sequence in range(SLOTS))
-        with disk_errors("creation", _NAME):
+        with disk_errors("creation", f"the watermark file {path}"):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             descriptor = os.open(path, flags, 0o600)
             write_whole(descriptor, image, offset=0)
             os.fsync(descriptor)
             fsync_directory(path.parent)
-        return cls(descriptor, find_newest(image))
+        return cls(path, descriptor, find_newest(image))
 
     @classmethod
     def open(cls, path: Path) -> "WatermarkFile":
@@ -118,14 +119,17 @@ class WatermarkFile:
         """
         image = read_file(path)
         if image is None:
-            raise StorageLostError("the watermark file is missing")
-        found = find_newest(image)
-        with disk_errors("repair", _NAME):
+            raise StorageLostError(f"the watermark file {path} is missing")
+        try:
+            found = find_newest(image)
+        except StorageLostError as error:
+            raise StorageLostError(f"{path}: {error.what}") from None
+        with disk_errors("repair", f"the watermark file {path}"):
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             for offset, page in found.rewrites:
                 write_whole(descriptor, page, offset=offset)
                 os.fdatasync(descriptor)
-        return cls(descriptor, found)
+        return cls(path, descriptor, found)
 
     @property
     def damaged_pages(self) -> int:
@@ -148,7 +152,7 @@ class WatermarkFile:
         sequence = self._sequence + 1
         offset = sequence % SLOTS * COPIES * PAGE_BYTES
         try:
-            with disk_errors("write", _NAME):
+            with disk_errors("write", f"the watermark file {self._path}"):
                 write_whole(
                     self._descriptor, encode_page(sequence, watermark) * COPIES, offset=offset
                 )

@@ -51,13 +51,23 @@ class ConsensusFamilies:
         )
         self.not_held = Counter(
             "caretree_node_not_held_messages",
-            "Appends not acknowledged because something did not fit its leaf.",
+            "Messages of peers that were dropped because something in them did not fit.",
             registry=registry,
         )
         self.peer_reachable = Gauge(
             "caretree_node_peer_reachable",
             "1 while that other peer is heard.",
             ("peer", "member"),
+            registry=registry,
+        )
+        self.clock_ahead = Gauge(
+            "caretree_node_clock_ahead_seconds",
+            "How far this peer's clock is ahead of the voters' median, as last heard.",
+            registry=registry,
+        )
+        self.blocks_ahead = Counter(
+            "caretree_node_blocks_ahead_of_clock",
+            "Blocks not acknowledged because their time was too far ahead of this peer's clock.",
             registry=registry,
         )
         self.void_blocks = Counter(
@@ -189,6 +199,30 @@ class ProcessFamilies:
         self.log_lines_dropped = Counter(
             "caretree_telemetry_log_lines_dropped",
             "Log lines given up because nobody read them fast enough.",
+            registry=registry,
+        )
+
+
+class CertificateFamilies:
+    """Who was not let in, and the files that say so."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.refused = Counter(
+            "caretree_node_certificates_refused",
+            "Calls and messages refused for the certificate they came under, by port and reason."
+            " What TLS itself refuses is not seen here.",
+            ("port", "reason"),
+            registry=registry,
+        )
+        self.deny_list = Gauge(
+            "caretree_node_deny_list_certificates",
+            "Certificates that the deny list in force names.",
+            registry=registry,
+        )
+        self.reloads_failed = Counter(
+            "caretree_node_reloads_failed",
+            "Changed files that could not be taken into use; what was in force before still is.",
+            ("file",),
             registry=registry,
         )
 

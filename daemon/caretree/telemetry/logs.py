@@ -24,6 +24,9 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+# By these gRPC and aiohttp tell that a connection broke, or never spoke HTTP. Strangers cause them
+# as often as they like, and no operator can do anything about them.
+_OF_CONNECTIONS: Final = frozenset({"ExecuteBatchError", "CancelledError", "BadHttpMessage"})
 _FIRST_KEYS: Final = ("time", "level", "event")
 
 
@@ -85,6 +88,11 @@ class _Handler(logging.Handler):
     def __init__(self, logger: Logger) -> None:
         super().__init__()
         self._logger = logger
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[0] if record.exc_info else None
+        return error is None or _OF_CONNECTIONS.isdisjoint(kind.__name__ for kind in error.mro())
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

@@ -4,7 +4,7 @@ The rooms above call a method where something happened; none of them knows a met
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -15,8 +15,10 @@ from typing_extensions import override
 
 from caretree.ledger.values import EntryKind, Outcome
 from caretree.model.ids import Height, MemberId, PeerId, TreeSize, show_peer_id
+from caretree.model.reasons import Reason
 from caretree.telemetry.families import (
     CallFamilies,
+    CertificateFamilies,
     CertificationFamilies,
     ConsensusFamilies,
     LedgerFamilies,
@@ -33,10 +35,44 @@ class FsyncTarget(Enum):
     WATERMARK = "watermark"
 
 
+class Port(Enum):
+    """Where certificates are shown."""
+
+    CLIENT = "client"
+    PEER = "peer"
+
+
+class ReloadedFile(Enum):
+    """What is read again when it changes."""
+
+    CERTIFICATE = "certificate"
+    DENY_LIST = "deny_list"
+
+
+# For which a certificate is refused.
+_CERTIFICATE_REASONS = (
+    Reason.NO_CERTIFICATE,
+    Reason.CERTIFICATE_EXPIRED,
+    Reason.CERTIFICATE_DENIED,
+    Reason.WRONG_PORT,
+    Reason.NOT_A_PEER,
+    Reason.WRONG_MEMBER,
+    Reason.UNKNOWN_PRINCIPAL,
+)
+
+
 class Metrics:
     """A daemon's metrics. Its methods may be called from any thread."""
 
-    __slots__ = ("_calls", "_certification", "_consensus", "_ledger", "_process", "registry")
+    __slots__ = (
+        "_calls",
+        "_certificates",
+        "_certification",
+        "_consensus",
+        "_ledger",
+        "_process",
+        "registry",
+    )
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -44,6 +80,7 @@ class Metrics:
         self._ledger = LedgerFamilies(registry)
         self._certification = CertificationFamilies(registry)
         self._process = ProcessFamilies(registry)
+        self._certificates = CertificateFamilies(registry)
         self._calls = CallFamilies(registry)
         ProcessCollector(registry=registry)
         # A series that appears with its first event hides that event from increase().
@@ -54,6 +91,11 @@ class Metrics:
                 self._ledger.refused.labels(outcome=outcome.name.lower())
         for target in FsyncTarget:
             self._process.fsync.labels(target=target.value)
+        for port in Port:
+            for reason in _CERTIFICATE_REASONS:
+                self._certificates.refused.labels(port=port.value, reason=reason.name)
+        for file in ReloadedFile:
+            self._certificates.reloads_failed.labels(file=file.value)
 
     def exposition(self) -> bytes:
         """All series in Prometheus' text format."""
@@ -88,6 +130,20 @@ class Metrics:
     def log_lines_dropped(self, count: int) -> None:
         """So many log lines were given up."""
         self._process.log_lines_dropped.inc(count)
+
+    # -- certificates ------------------------------------------------------------------------
+
+    def certificate_refused(self, port: Port, reason: Reason) -> None:
+        """A call or message was refused for the certificate it came under."""
+        self._certificates.refused.labels(port=port.value, reason=reason.name).inc()
+
+    def deny_list_read(self, *, certificates: int) -> None:
+        """A deny list that names so many certificates is in force."""
+        self._certificates.deny_list.set(certificates)
+
+    def reload_failed(self, file: ReloadedFile) -> None:
+        """A changed file could not be taken into use."""
+        self._certificates.reloads_failed.labels(file=file.value).inc()
 
     # -- the pool ----------------------------------------------------------------------------
 
@@ -161,6 +217,14 @@ class Metrics:
         """The ledger stands there, as after a start."""
         self._ledger.height.set(height)
         self._ledger.tree_size.set(tree_size)
+
+    def clock_compared(self, ahead_s: Callable[[], float]) -> None:
+        """Ask `ahead_s` at each look how far this peer's clock is ahead of the voters' median."""
+        self._consensus.clock_ahead.set_function(ahead_s)
+
+    def block_ahead_of_clock(self) -> None:
+        """A block was not acknowledged: its time is too far ahead of this peer's clock."""
+        self._consensus.blocks_ahead.inc()
 
     def block_void(self) -> None:
         """A committed block has no effect."""

@@ -575,33 +575,31 @@ Global___ListHistoryRequest: _TypeAlias = ListHistoryRequest  # noqa: Y015
 
 @_typing.final
 class ListHistoryResponse(_message.Message):
-    """A part of the answer."""
+    """A part of the answer: the page, or some of its records."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_FIELD_NUMBER: _builtins.int
-    RECORD_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def page(self) -> Global___HistoryPage:
-        """What follows."""
+        """What follows; in the first message alone."""
 
     @_builtins.property
-    def record(self) -> Global___HistoryRecord:
-        """One record."""
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryRecord]:
+        """The next records of the page, at least one in every message but the first."""
 
     def __init__(
         self,
         *,
         page: Global___HistoryPage | None = ...,
-        record: Global___HistoryRecord | None = ...,
+        records: _abc.Iterable[Global___HistoryRecord] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "part", b"part", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "part", b"part", "record", b"record"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["page", "record"]  # noqa: Y015
-    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListHistoryResponse: _TypeAlias = ListHistoryResponse  # noqa: Y015
 

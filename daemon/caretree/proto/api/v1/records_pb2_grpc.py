@@ -83,8 +83,8 @@ class RecordServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListHistory(self, request, context):
-        """Reads a page of a patient's history, newest first; the first message describes the page, then one message for each
-        record. The reading is an entry before the first content leaves.
+        """Reads a page of a patient's history, newest first; the first message describes the page, those that follow hold its
+        records, several each. The reading is an entry before the first content leaves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

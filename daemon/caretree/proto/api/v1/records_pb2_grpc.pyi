@@ -27,8 +27,8 @@ class RecordServiceStub:
     GetRecord: _aio.UnaryUnaryMultiCallable[_records_pb2.GetRecordRequest, _records_pb2.GetRecordResponse]
     """Reads one record. The reading is an entry before the content leaves."""
     ListHistory: _aio.UnaryStreamMultiCallable[_records_pb2.ListHistoryRequest, _records_pb2.ListHistoryResponse]
-    """Reads a page of a patient's history, newest first; the first message describes the page, then one message for each
-    record. The reading is an entry before the first content leaves.
+    """Reads a page of a patient's history, newest first; the first message describes the page, those that follow hold its
+    records, several each. The reading is an entry before the first content leaves.
     """
 
 class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -64,8 +64,8 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _records_pb2.ListHistoryRequest,
         context: _aio.ServicerContext[_records_pb2.ListHistoryRequest, _abc.AsyncIterator[_records_pb2.ListHistoryResponse]],
     ) -> _abc.AsyncIterator[_records_pb2.ListHistoryResponse]:
-        """Reads a page of a patient's history, newest first; the first message describes the page, then one message for each
-        record. The reading is an entry before the first content leaves.
+        """Reads a page of a patient's history, newest first; the first message describes the page, those that follow hold its
+        records, several each. The reading is an entry before the first content leaves.
         """
 
 def add_RecordServiceServicer_to_server(servicer: RecordServiceServicer, server: _aio.Server) -> None: ...

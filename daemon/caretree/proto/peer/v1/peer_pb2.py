@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63\x61retree/peer/v1/peer.proto\x12\x10\x63\x61retree.peer.v1\"\x81\x03\n\x0e\x44\x65liverRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x18\n\x10membership_epoch\x18\x02 \x01(\x04\x12\x10\n\x08\x63lock_ms\x18\x03 \x01(\x04\x12.\n\x08greeting\x18\n \x01(\x0b\x32\x1a.caretree.peer.v1.GreetingH\x00\x12-\n\x05\x62lock\x18\x0b \x01(\x0b\x32\x1c.caretree.peer.v1.BlockBytesH\x00\x12-\n\x04raft\x18\x0c \x01(\x0b\x32\x1d.caretree.peer.v1.RaftMessageH\x00\x12-\n\x05\x62\x61tch\x18\r \x01(\x0b\x32\x1c.caretree.peer.v1.BatchBytesH\x00\x12\x37\n\rbatch_refused\x18\x0e \x01(\x0b\x32\x1e.caretree.peer.v1.BatchRefusedH\x00\x12\x32\n\nsignatures\x18\x0f \x01(\x0b\x32\x1c.caretree.peer.v1.SignaturesH\x00\x42\t\n\x07message\"\"\n\x0f\x44\x65liverResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\"E\n\x08Greeting\x12\x0c\n\x04peer\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1a\n\x12ledger_version_max\x18\x03 \x01(\r\"-\n\nBlockBytes\x12\r\n\x05\x62lock\x18\x01 \x01(\x0c\x12\x10\n\x08outcomes\x18\x02 \x01(\x0c\"\x1b\n\nBatchBytes\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"9\n\x0c\x42\x61tchRefused\x12\x11\n\tsignature\x18\x01 \x01(\x0c\x12\x16\n\x0eretry_after_ms\x18\x02 \x01(\r\"<\n\nSignatures\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\r\n\x05lines\x18\x03 \x03(\t\"\xcc\x02\n\x0bRaftMessage\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\r\n\x05index\x18\x06 \x01(\x04\x12,\n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x1b.caretree.peer.v1.RaftEntry\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\x04\x12\x12\n\ntransferee\x18\t \x01(\x04\x12\x0e\n\x06reject\x18\n \x01(\x08\x12\x13\n\x0breject_hint\x18\x0b \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x0c \x01(\x0c\x12\x30\n\x08snapshot\x18\r \x01(\x0b\x32\x1e.caretree.peer.v1.RaftSnapshot\x12\x17\n\x0fleader_transfer\x18\x0e \x01(\x08\x12\x13\n\x0b\x63ommit_term\x18\x0f \x01(\x04\"[\n\tRaftEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x05 \x01(\r\"\x9f\x01\n\x0cRaftSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x04\x12\x10\n\x08learners\x18\x04 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x05 \x03(\x04\x12\x15\n\rlearners_next\x18\x06 \x03(\x04\x12\x12\n\nauto_leave\x18\x07 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x32\x61\n\x0bPeerService\x12R\n\x07\x44\x65liver\x12 .caretree.peer.v1.DeliverRequest\x1a!.caretree.peer.v1.DeliverResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63\x61retree/peer/v1/peer.proto\x12\x10\x63\x61retree.peer.v1\"\xab\x01\n\x0e\x44\x65liverRequest\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x18\n\x10membership_epoch\x18\x02 \x01(\x04\x12\x10\n\x08\x63lock_ms\x18\x03 \x01(\x04\x12,\n\x08greeting\x18\x04 \x01(\x0b\x32\x1a.caretree.peer.v1.Greeting\x12/\n\x08messages\x18\x05 \x03(\x0b\x32\x1d.caretree.peer.v1.PeerMessage\"\x92\x02\n\x0bPeerMessage\x12-\n\x05\x62lock\x18\x01 \x01(\x0b\x32\x1c.caretree.peer.v1.BlockBytesH\x00\x12-\n\x04raft\x18\x02 \x01(\x0b\x32\x1d.caretree.peer.v1.RaftMessageH\x00\x12-\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x1c.caretree.peer.v1.BatchBytesH\x00\x12\x37\n\rbatch_refused\x18\x04 \x01(\x0b\x32\x1e.caretree.peer.v1.BatchRefusedH\x00\x12\x32\n\nsignatures\x18\x05 \x01(\x0b\x32\x1c.caretree.peer.v1.SignaturesH\x00\x42\t\n\x07message\"\"\n\x0f\x44\x65liverResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\"E\n\x08Greeting\x12\x0c\n\x04peer\x18\x01 \x01(\x04\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x1a\n\x12ledger_version_max\x18\x03 \x01(\r\"-\n\nBlockBytes\x12\r\n\x05\x62lock\x18\x01 \x01(\x0c\x12\x10\n\x08outcomes\x18\x02 \x01(\x0c\"\x1b\n\nBatchBytes\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x0c\"9\n\x0c\x42\x61tchRefused\x12\x11\n\tsignature\x18\x01 \x01(\x0c\x12\x16\n\x0eretry_after_ms\x18\x02 \x01(\r\"<\n\nSignatures\x12\x11\n\ttree_size\x18\x01 \x01(\x04\x12\x0c\n\x04root\x18\x02 \x01(\x0c\x12\r\n\x05lines\x18\x03 \x03(\t\"\xcc\x02\n\x0bRaftMessage\x12\x0c\n\x04type\x18\x01 \x01(\r\x12\n\n\x02to\x18\x02 \x01(\x04\x12\x0c\n\x04\x66rom\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08log_term\x18\x05 \x01(\x04\x12\r\n\x05index\x18\x06 \x01(\x04\x12,\n\x07\x65ntries\x18\x07 \x03(\x0b\x32\x1b.caretree.peer.v1.RaftEntry\x12\x0e\n\x06\x63ommit\x18\x08 \x01(\x04\x12\x12\n\ntransferee\x18\t \x01(\x04\x12\x0e\n\x06reject\x18\n \x01(\x08\x12\x13\n\x0breject_hint\x18\x0b \x01(\x04\x12\x0f\n\x07\x63ontext\x18\x0c \x01(\x0c\x12\x30\n\x08snapshot\x18\r \x01(\x0b\x32\x1e.caretree.peer.v1.RaftSnapshot\x12\x17\n\x0fleader_transfer\x18\x0e \x01(\x08\x12\x13\n\x0b\x63ommit_term\x18\x0f \x01(\x04\"[\n\tRaftEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0c\n\x04type\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x15\n\rpayload_bytes\x18\x05 \x01(\r\"\x9f\x01\n\x0cRaftSnapshot\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06voters\x18\x03 \x03(\x04\x12\x10\n\x08learners\x18\x04 \x03(\x04\x12\x17\n\x0fvoters_outgoing\x18\x05 \x03(\x04\x12\x15\n\rlearners_next\x18\x06 \x03(\x04\x12\x12\n\nauto_leave\x18\x07 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x08 \x01(\x0c\x32\x61\n\x0bPeerService\x12R\n\x07\x44\x65liver\x12 .caretree.peer.v1.DeliverRequest\x1a!.caretree.peer.v1.DeliverResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,25 +32,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'caretree.proto.peer.v1.peer
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DELIVERREQUEST']._serialized_start=50
-  _globals['_DELIVERREQUEST']._serialized_end=435
-  _globals['_DELIVERRESPONSE']._serialized_start=437
-  _globals['_DELIVERRESPONSE']._serialized_end=471
-  _globals['_GREETING']._serialized_start=473
-  _globals['_GREETING']._serialized_end=542
-  _globals['_BLOCKBYTES']._serialized_start=544
-  _globals['_BLOCKBYTES']._serialized_end=589
-  _globals['_BATCHBYTES']._serialized_start=591
-  _globals['_BATCHBYTES']._serialized_end=618
-  _globals['_BATCHREFUSED']._serialized_start=620
-  _globals['_BATCHREFUSED']._serialized_end=677
-  _globals['_SIGNATURES']._serialized_start=679
-  _globals['_SIGNATURES']._serialized_end=739
-  _globals['_RAFTMESSAGE']._serialized_start=742
-  _globals['_RAFTMESSAGE']._serialized_end=1074
-  _globals['_RAFTENTRY']._serialized_start=1076
-  _globals['_RAFTENTRY']._serialized_end=1167
-  _globals['_RAFTSNAPSHOT']._serialized_start=1170
-  _globals['_RAFTSNAPSHOT']._serialized_end=1329
-  _globals['_PEERSERVICE']._serialized_start=1331
-  _globals['_PEERSERVICE']._serialized_end=1428
+  _globals['_DELIVERREQUEST']._serialized_end=221
+  _globals['_PEERMESSAGE']._serialized_start=224
+  _globals['_PEERMESSAGE']._serialized_end=498
+  _globals['_DELIVERRESPONSE']._serialized_start=500
+  _globals['_DELIVERRESPONSE']._serialized_end=534
+  _globals['_GREETING']._serialized_start=536
+  _globals['_GREETING']._serialized_end=605
+  _globals['_BLOCKBYTES']._serialized_start=607
+  _globals['_BLOCKBYTES']._serialized_end=652
+  _globals['_BATCHBYTES']._serialized_start=654
+  _globals['_BATCHBYTES']._serialized_end=681
+  _globals['_BATCHREFUSED']._serialized_start=683
+  _globals['_BATCHREFUSED']._serialized_end=740
+  _globals['_SIGNATURES']._serialized_start=742
+  _globals['_SIGNATURES']._serialized_end=802
+  _globals['_RAFTMESSAGE']._serialized_start=805
+  _globals['_RAFTMESSAGE']._serialized_end=1137
+  _globals['_RAFTENTRY']._serialized_start=1139
+  _globals['_RAFTENTRY']._serialized_end=1230
+  _globals['_RAFTSNAPSHOT']._serialized_start=1233
+  _globals['_RAFTSNAPSHOT']._serialized_end=1392
+  _globals['_PEERSERVICE']._serialized_start=1394
+  _globals['_PEERSERVICE']._serialized_end=1491
 # @@protoc_insertion_point(module_scope)

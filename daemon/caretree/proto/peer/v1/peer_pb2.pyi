@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DeliverRequest(_message.Message):
-    """One message, at most 8 MiB."""
+    """What the sender has to say now, at most 8 MiB: what waits together travels together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -28,11 +28,7 @@ class DeliverRequest(_message.Message):
     MEMBERSHIP_EPOCH_FIELD_NUMBER: _builtins.int
     CLOCK_MS_FIELD_NUMBER: _builtins.int
     GREETING_FIELD_NUMBER: _builtins.int
-    BLOCK_FIELD_NUMBER: _builtins.int
-    RAFT_FIELD_NUMBER: _builtins.int
-    BATCH_FIELD_NUMBER: _builtins.int
-    BATCH_REFUSED_FIELD_NUMBER: _builtins.int
-    SIGNATURES_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     """The consortium's origin; another one ends the stream."""
     membership_epoch: _builtins.int
@@ -41,8 +37,40 @@ class DeliverRequest(_message.Message):
     """The sender's clock, POSIX milliseconds; leaders take block times from it."""
     @_builtins.property
     def greeting(self) -> Global___Greeting:
-        """First on every stream."""
+        """First on every stream, and only there."""
 
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeerMessage]:
+        """To be taken in in this order."""
+
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        membership_epoch: _builtins.int = ...,
+        clock_ms: _builtins.int = ...,
+        greeting: Global___Greeting | None = ...,
+        messages: _abc.Iterable[Global___PeerMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["greeting", b"greeting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "greeting", b"greeting", "membership_epoch", b"membership_epoch", "messages", b"messages", "origin", b"origin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliverRequest: _TypeAlias = DeliverRequest  # noqa: Y015
+
+@_typing.final
+class PeerMessage(_message.Message):
+    """One message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCK_FIELD_NUMBER: _builtins.int
+    RAFT_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    BATCH_REFUSED_FIELD_NUMBER: _builtins.int
+    SIGNATURES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def block(self) -> Global___BlockBytes:
         """A block that a following Raft message refers to."""
@@ -66,25 +94,21 @@ class DeliverRequest(_message.Message):
     def __init__(
         self,
         *,
-        origin: _builtins.str = ...,
-        membership_epoch: _builtins.int = ...,
-        clock_ms: _builtins.int = ...,
-        greeting: Global___Greeting | None = ...,
         block: Global___BlockBytes | None = ...,
         raft: Global___RaftMessage | None = ...,
         batch: Global___BatchBytes | None = ...,
         batch_refused: Global___BatchRefused | None = ...,
         signatures: Global___Signatures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_refused", b"batch_refused", "block", b"block", "greeting", b"greeting", "message", b"message", "raft", b"raft", "signatures", b"signatures"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_refused", b"batch_refused", "block", b"block", "message", b"message", "raft", b"raft", "signatures", b"signatures"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_refused", b"batch_refused", "block", b"block", "clock_ms", b"clock_ms", "greeting", b"greeting", "membership_epoch", b"membership_epoch", "message", b"message", "origin", b"origin", "raft", b"raft", "signatures", b"signatures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "batch_refused", b"batch_refused", "block", b"block", "message", b"message", "raft", b"raft", "signatures", b"signatures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["greeting", "block", "raft", "batch", "batch_refused", "signatures"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["block", "raft", "batch", "batch_refused", "signatures"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
-Global___DeliverRequest: _TypeAlias = DeliverRequest  # noqa: Y015
+Global___PeerMessage: _TypeAlias = PeerMessage  # noqa: Y015
 
 @_typing.final
 class DeliverResponse(_message.Message):
@@ -214,7 +238,7 @@ Global___BatchRefused: _TypeAlias = BatchRefused  # noqa: Y015
 
 @_typing.final
 class Signatures(_message.Message):
-    """Signature lines over one checkpoint; the leader spreads those of all."""
+    """Signature lines over one checkpoint: the sender's own, or all that the leader gathered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

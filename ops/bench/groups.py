@@ -1,0 +1,13 @@
+"""The groups of rows, by whose names an order on the command line means them."""
+
+from typing import Final
+
+PUTS, TXNS = "puts", "txns"
+UNARY, CLIENT, BATCHES, MANY, FIRST = "unary", "client", "batches", "many", "first"
+IDLE, DISK, HISTORY, IMPORT = "idle", "disk", "history", "import"
+START, PROOFS, VERIFY, MILLION = "start", "proofs", "verify", "million"
+
+ETCD: Final = frozenset((PUTS, TXNS))
+LOADS: Final = frozenset((UNARY, CLIENT, BATCHES, MANY, FIRST))
+SINGLE: Final = frozenset((IDLE, DISK, HISTORY, IMPORT, START, PROOFS, VERIFY))
+ALL: Final = ETCD | LOADS | SINGLE
