@@ -43,6 +43,7 @@ def test_a_signature_made_here_is_not_computed_at_all(counted: Counted) -> None:
     check = RememberingCheck()
     check.remember(KEY.public_key, MESSAGE, SIGNATURE)
     check(KEY.public_key, MESSAGE, SIGNATURE)
+    check(KEY.public_key, b"other", check.signing_with(KEY)(b"other"))
 
     assert counted.calls == 0
 

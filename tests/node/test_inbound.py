@@ -98,6 +98,7 @@ class Door:
                 stage=self.bench.stage,
                 consensus=cast("Consensus", self.taken),
                 certifier=self.certifier,
+                check=verify,
                 clocks=VoterClocks(self.clock),
                 clock=self.clock,
                 batches=self.taken,

@@ -83,9 +83,8 @@ def apply_block(
 ) -> Applied | VoidReason:
     """What the block does to the state whose head and tree these are, or why it does nothing.
 
-    `known` are keyrings that need not be read again, `check` knows batches checked here before
-    (`batch_checks`). Requires `reads`, `head`, `edge` and `known`
-    to be of one state.
+    `known` are keyrings that need not be read again; `check` may remember batches that were checked
+    here before. Requires `reads`, `head`, `edge` and `known` to be of one state.
     """
     assert edge.frontier.size == head.tree_size
     reason = void_reason(head, held.block, rules, check)

@@ -105,8 +105,9 @@ class PeerParts:
 class Door:
     """Where batches are handed in and out: this peer's own to the leader, others' to the pool."""
 
-    def __init__(self, settings: PeerSettings) -> None:
+    def __init__(self, settings: PeerSettings, check: RememberingCheck) -> None:
         self._settings = settings
+        self._check = check
         self._consensus: Consensus | None = None
         self._transport: Transport | None = None
         self._author: Author | None = None
@@ -121,7 +122,8 @@ class Door:
         assert self._transport is not None
         if leader != self._settings.own:
             return self._transport.send_batch(leader, batch.encoded)
-        return self._consensus.add_batch(check_batch(batch, self._settings.genesis))
+        held = check_batch(batch, self._settings.genesis, check=self._check)
+        return self._consensus.add_batch(held)
 
     def offered(self, sender: PeerId, held: HeldBatch) -> None:
         """Take a batch of another peer's in, or tell it to try again."""
@@ -146,13 +148,15 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
     Raises:
         FatalError: the data directory does not hold what it must.
     """
-    found = recover(disk, settings.genesis)
-    keeping = _assemble_keeping(settings, disk, found)
-    door = Door(settings)
+    # One for all: a batch or line is verified once, wherever it is met again.
+    check = RememberingCheck()
+    found = recover(disk, settings.genesis, check=check)
+    keeping = _assemble_keeping(settings, disk, found, check)
+    door = Door(settings, check)
     author = Author(
         origin=settings.genesis.origin,
         own=settings.own,
-        sign=settings.peer_keys.batch.sign,
+        sign=check.signing_with(settings.peer_keys.batch),
         door=door,
         metrics=settings.metrics,
     )
@@ -252,6 +256,7 @@ def _assemble_inbound(
             stage=found.stage,
             consensus=voting.consensus,
             certifier=keeping.certifier,
+            check=keeping.check,
             clocks=voting.clocks,
             clock=settings.clock,
             batches=door,
@@ -269,18 +274,19 @@ def _assemble_inbound(
 class _Keeping:
     """What knows the tree and its signatures."""
 
+    check: RememberingCheck
     roots: Roots
     certifier: Certifier
     proofs: Proofs
     signing: Signing
 
 
-def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _Keeping:
+def _assemble_keeping(
+    settings: PeerSettings, disk: Disk, found: Recovered, check: RememberingCheck
+) -> _Keeping:
     head = found.applier.head
     settings.metrics.ledger_at(height=head.height, tree_size=head.tree_size)
     rule = certification(settings.genesis)
-    # One for all: a line is verified once, whether it certifies or stands in a receipt.
-    check = RememberingCheck()
     roots = Roots()
     roots.applied(head.tree_size, head.root)
     certifier = Certifier(
@@ -312,7 +318,7 @@ def _assemble_keeping(settings: PeerSettings, disk: Disk, found: Recovered) -> _
         certifier=certifier,
         check=check,
     )
-    return _Keeping(roots=roots, certifier=certifier, proofs=proofs, signing=signing)
+    return _Keeping(check=check, roots=roots, certifier=certifier, proofs=proofs, signing=signing)
 
 
 def _assemble_desk(

@@ -17,7 +17,7 @@ from caretree.ledger.holes import needs_recorded_outcomes
 from caretree.ledger.rows import parse_outcomes
 from caretree.ledger.stored_blocks import has_block
 from caretree.ledger.values import BlockRef, Head, HeldBlock, Outcome
-from caretree.merkle.lines import SignatureLine, parse_line
+from caretree.merkle.lines import SignatureCheck, SignatureLine, parse_line
 from caretree.model.errors import MalformedError
 from caretree.model.ids import Digest, Height, LogIndex, PeerId, Place, TreeSize, show_peer_id
 from caretree.model.limits import CLOCK_AHEAD_MS_MAX
@@ -64,6 +64,7 @@ class InboundParts:
     stage: BlockStage
     consensus: Consensus
     certifier: Certifier
+    check: SignatureCheck
     clocks: VoterClocks
     clock: Clock
     batches: Batches
@@ -215,8 +216,10 @@ class Inbound:
             )
 
     async def _take_batch(self, sender: PeerId, encoded: bytes) -> None:
-        genesis = self._parts.genesis
-        held = await _off_loop(len(encoded), lambda: check_batch(parse_batch(encoded), genesis))
+        genesis, check = self._parts.genesis, self._parts.check
+        held = await _off_loop(
+            len(encoded), lambda: check_batch(parse_batch(encoded), genesis, check=check)
+        )
         self._parts.batches.offered(sender, held)
 
     def _take_signatures(self, signatures: peer_pb2.Signatures) -> None:

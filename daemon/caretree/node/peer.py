@@ -70,6 +70,9 @@ class Peer:
         self._failure: FatalError | None = None
         self._parts: PeerParts = assemble(settings, disk)
         self._saved = self._parts.certifier.newest
+        self._calls = 0
+        self._no_calls = asyncio.Event()
+        self._no_calls.set()
         self.ready = asyncio.Event()
 
     @property
@@ -83,13 +86,13 @@ class Peer:
         self, commands: Sequence[AppendCommand], *, deadline: float, receipts: bool = True
     ) -> list[AppendAnswer | CallError]:
         """What became of each record, in order."""
-        with self._watched():
+        with self._under_way():
             appending = self._parts.appending
             return await appending.append(commands, deadline=deadline, receipts=receipts)
 
     async def history(self, command: HistoryCommand, *, deadline: float) -> HistoryAnswer:
         """A page of a history; its reading is committed when this returns."""
-        with self._watched():
+        with self._under_way():
             answer = await self._parts.reading.history(command, deadline=deadline)
         return replace(answer, records=self._watched_records(answer.records))
 
@@ -97,17 +100,17 @@ class Peer:
         self, command: RecordCommand, *, deadline: float
     ) -> tuple[Position, HistoryRecord]:
         """One record, and the position of its reading."""
-        with self._watched():
+        with self._under_way():
             return await self._parts.reading.record(command, deadline=deadline)
 
     async def grant(self, command: GrantCommand, *, deadline: float) -> GrantAnswer:
         """A history opened to a member."""
-        with self._watched():
+        with self._under_way():
             return await self._parts.granting.grant(command, deadline=deadline)
 
     async def revoke(self, command: RevokeCommand, *, deadline: float) -> list[GrantAnswer]:
         """Grants taken back."""
-        with self._watched():
+        with self._under_way():
             return await self._parts.granting.revoke(command, deadline=deadline)
 
     def grants(
@@ -248,6 +251,8 @@ class Peer:
         self._submit_denials(everything=True)
         try:
             async with asyncio.timeout(DRAIN_S):
+                # Calls first: one that prepares keys has handed nothing to the author yet.
+                await self._no_calls.wait()
                 await self._parts.author.drained()
         except TimeoutError:
             self._settings.log.warning("entries left on their way; who waits for them asks again")
@@ -370,6 +375,19 @@ class Peer:
         with self._watched():
             async for record in records:
                 yield record
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Around a call that adds an entry: a stop waits for its end."""
+        self._calls += 1
+        self._no_calls.clear()
+        try:
+            with self._watched():
+                yield
+        finally:
+            self._calls -= 1
+            if self._calls == 0:
+                self._no_calls.set()
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

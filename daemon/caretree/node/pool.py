@@ -4,10 +4,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
+from caretree.crypto.ed25519 import verify
 from caretree.ledger.blocks import build_block
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.holding import hold_batch
 from caretree.ledger.values import Batch, Head, HeldBlock, HeldEntry
+from caretree.merkle.lines import SignatureCheck
 from caretree.model.ids import Height, PeerId, Place, TimeMs
 from caretree.model.limits import BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, POOL_BYTES_MAX
 
@@ -24,13 +26,13 @@ class HeldBatch:
     entries: tuple[HeldEntry, ...]
 
 
-def check_batch(batch: Batch, genesis: Genesis) -> HeldBatch:
+def check_batch(batch: Batch, genesis: Genesis, *, check: SignatureCheck = verify) -> HeldBatch:
     """The batch as a leader may order it.
 
     Raises:
         NotHeldError, MalformedError: see `ledger.holding.hold_batch`.
     """
-    return HeldBatch(batch=batch, entries=hold_batch(batch, genesis))
+    return HeldBatch(batch=batch, entries=hold_batch(batch, genesis, check=check))
 
 
 class Pool:

@@ -6,10 +6,8 @@ The watermark with (size, root) is durable before anything here is called for th
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
-from caretree.crypto.ed25519 import SigningKey
 from caretree.crypto.keystore import PeerKeys
 from caretree.crypto.remembering import RememberingCheck
 from caretree.ledger.certificate import sign_cosigner_line, sign_log_line
@@ -76,10 +74,11 @@ class Signing:
     ) -> None:
         self._genesis = genesis
         self._own = own
-        self._keys = keys
+        # What is signed here need not be verified here.
+        self._sign_log = check.signing_with(keys.log)
+        self._sign_cosigner = check.signing_with(keys.cosigner)
         self._clock = clock
         self._certifier = certifier
-        self._check = check
         self._transport: Transport | None = None
         self._leader = NO_PEER
         self._signed_at_s = 0.0  # by the monotonic clock, which no correction of the other moves
@@ -119,13 +118,12 @@ class Signing:
             sign_cosigner_line(
                 checkpoint,
                 peer=self._own,
-                sign=partial(self._sign_with, self._keys.cosigner),
+                sign=self._sign_cosigner,
                 time_s=self._clock.now_ms() // 1000,
             )
         ]
         if self._own.voter:
-            sign = partial(self._sign_with, self._keys.log)
-            lines.insert(0, sign_log_line(checkpoint, peer=self._own, sign=sign))
+            lines.insert(0, sign_log_line(checkpoint, peer=self._own, sign=self._sign_log))
         self._newest = (size, root, tuple(lines))
         self._certifier.add(size, root, lines)
         self._hand_out(*self._newest)
@@ -154,11 +152,6 @@ class Signing:
         lines = self._certifier.lines(newest.size, newest.root)
         if lines != self._spread_last:
             self._spread(newest.size, newest.root, lines)
-
-    def _sign_with(self, key: SigningKey, message: bytes) -> bytes:
-        signature = key.sign(message)
-        self._check.remember(key.public_key, message, signature)
-        return signature
 
     @property
     def _leads(self) -> bool:
