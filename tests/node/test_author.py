@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import pytest_asyncio
 from caretree.ledger.authoring import Draft
-from caretree.ledger.batches import entry_bytes_max
+from caretree.ledger.batches import assemble_batch, entry_bytes_max
+from caretree.ledger.holding import hold_batch
 from caretree.ledger.values import Batch, Outcome, VoidReason
 from caretree.model.ids import LogIndex, PeerId
 from caretree.model.reasons import CallError, Reason
 from caretree.node import author as authoring
 from caretree.node.applier import AppliedBlock, VoidBlock
 from caretree.node.author import BATCH_ENTRIES_MAX, UNDER_WAY_MAX, Author, Fate, Submission
+from caretree.node.pool import HeldBatch
 from caretree.raft.messages import NO_PEER
 
 from tests.ledger.builders import HOSPITAL, TOWN
@@ -46,9 +48,9 @@ class Desk:
             metrics=metrics(),
         )
 
-    def hand_over(self, leader: PeerId, batch: Batch) -> bool:
+    def hand_over(self, leader: PeerId, held: HeldBatch) -> bool:
         if self.open:
-            self.given.append((leader, batch))
+            self.given.append((leader, held.batch))
         return self.open
 
     def drafts(self, count: int) -> list[Draft]:
@@ -297,6 +299,8 @@ async def test_the_queue_is_full_at_its_bound(desk: Desk, monkeypatch: pytest.Mo
 async def test_batches_are_cut_at_their_bound_of_entries(desk: Desk) -> None:
     desk.lead()
     await desk.submit(BATCH_ENTRIES_MAX + 1)
+    assert [len(batch.leaves) for _, batch in desk.given] == [BATCH_ENTRIES_MAX]
+    await desk.order(desk.given[0][1])
     assert [len(batch.leaves) for _, batch in desk.given] == [BATCH_ENTRIES_MAX, 1]
 
 
@@ -319,9 +323,27 @@ async def test_few_batches_are_under_way_unless_they_are_full(desk: Desk) -> Non
     for _ in range(5):
         await desk.submit()
     assert len(desk.given) == authoring.UNDER_WAY_SMALL_MAX
-    assert desk.author.queued_entries == 3
+    assert desk.author.queued_entries == 4
     await desk.order(desk.given[0][1])
-    assert [len(batch.leaves) for _, batch in desk.given] == [1, 1, 3]
+    assert [len(batch.leaves) for _, batch in desk.given] == [1, 4]
+
+
+async def test_what_this_peer_has_made_is_held_while_it_is_under_way(desk: Desk) -> None:
+    desk.lead()
+    await desk.submit()
+    batch = desk.given[0][1]
+    own = desk.author.held(batch)
+    assert own is not None
+    assert tuple(own) == hold_batch(batch, desk.world.rules)
+    changed = assemble_batch(
+        author=batch.author,
+        leaves=batch.leaves,
+        signature=batch.signature,
+        openings=tuple(replace(each, salt=bytes(32)) for each in batch.openings),
+    )
+    assert desk.author.held(changed) is None
+    await desk.order(batch)
+    assert desk.author.held(batch) is None
 
 
 async def test_full_batches_are_under_way_up_to_their_bound(

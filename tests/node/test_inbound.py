@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from caretree.crypto.ed25519 import verify
 from caretree.ledger.blocks import block_ref, encode_block_ref, with_openings
 from caretree.ledger.certificate import certification, sign_lines
+from caretree.ledger.holding import never_held
 from caretree.ledger.holes import HOLE_MARK, is_justified
 from caretree.ledger.row_keys import entry_key
 from caretree.ledger.rows import encode_outcomes
@@ -43,21 +45,16 @@ GENESIS = founders().genesis
 
 
 @dataclass(slots=True)
-class Term1:
-    """What is asked of the core."""
-
-    term: int = 1
-
-
-@dataclass(slots=True)
 class Taken:
     """What was let through."""
 
-    raft: Term1 = field(default_factory=Term1)
+    raft: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(term=1))
     messages: list[Message] = field(default_factory=list)
     batches: list[HeldBatch] = field(default_factory=list)
     refusals: list[bytes] = field(default_factory=list)
     spread: list[tuple[int, int]] = field(default_factory=list)
+
+    held = staticmethod(never_held)
 
     async def take(self, message: Message) -> None:
         self.messages.append(message)

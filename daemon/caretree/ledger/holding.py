@@ -7,7 +7,8 @@ none.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 from caretree.crypto.commitments import leaf_committer
@@ -37,6 +38,7 @@ from caretree.model.limits import BLOCK_ENTRIES_MAX
 BATCH_BYTES_MAX: Final = BATCHES_BYTES_MAX - 5
 
 HolesAllowed: TypeAlias = Callable[[Height, Place], bool]
+HeldBefore: TypeAlias = Callable[[Batch], Sequence[HeldEntry] | None]
 
 
 class NotHeldError(RejectedError):
@@ -54,14 +56,21 @@ def no_holes(_height: Height, _place: Place) -> bool:
     return False
 
 
+def never_held(_batch: Batch) -> None:
+    """Where no batch was seen before."""
+
+
 def hold_block(
     block: Block,
     rules: Genesis,
     *,
     recorded_outcomes: tuple[Outcome, ...] | None,
     holes_allowed: HolesAllowed,
+    held: HeldBefore = never_held,
 ) -> HeldBlock:
     """The block with every entry opened and checked against its leaf.
+
+    `held` gives the entries of a batch that was made or checked here before, byte for byte.
 
     `recorded_outcomes` are given for a block that was applied before, at or above the first height
     at which something was erased (see `holes.needs_recorded_outcomes`); None has apply decide.
@@ -75,7 +84,11 @@ def hold_block(
         raise NotHeldError("other recorded outcomes than entries")
     entries: list[HeldEntry] = []
     for batch in block.batches:
-        entries.extend(_hold_entries(batch, rules.origin, first=len(entries)))
+        known = held(batch)
+        if known is None:
+            entries.extend(_hold_entries(batch, rules.origin, first=len(entries)))
+        else:
+            entries.extend(_moved(known, first=len(entries)))
     for entry in entries:
         if not _is_hole(entry.opening):
             continue
@@ -168,6 +181,13 @@ def _hold_entries(batch: Batch, origin: Origin, *, first: int) -> Sequence[HeldE
             zip(batch.leaves, batch.openings, strict=True), start=first
         )
     ]
+
+
+def _moved(entries: Sequence[HeldEntry], *, first: int) -> Iterable[HeldEntry]:
+    """The entries of a batch, in the places that they have in a block."""
+    if first == 0:
+        return entries
+    return (replace(entry, place=Place(first + entry.place)) for entry in entries)
 
 
 def _held_body(

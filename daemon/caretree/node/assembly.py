@@ -1,6 +1,6 @@
 """What a peer is made of, put together once at its start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from caretree.ledger.certificate import certification
 from caretree.ledger.genesis import LEDGER_VERSION, Genesis
 from caretree.ledger.holes import is_justified
 from caretree.ledger.stored_blocks import StoredBlocks
-from caretree.ledger.values import Batch
+from caretree.ledger.values import Batch, HeldEntry
 from caretree.model.ids import Digest, Height, LogIndex, MemberId, PeerId, Place
 from caretree.model.limits import BLOCK_BYTES_MAX
 from caretree.node.appending import Appending
@@ -35,7 +35,7 @@ from caretree.node.following import Following
 from caretree.node.granting import Granting
 from caretree.node.inbound import Inbound, InboundParts
 from caretree.node.keyrings import Keyrings
-from caretree.node.pool import HeldBatch, Pool, check_batch
+from caretree.node.pool import HeldBatch, Pool
 from caretree.node.proofs import Proofs
 from caretree.node.reading import Reading
 from caretree.node.signing import Roots, Signing
@@ -105,9 +105,8 @@ class PeerParts:
 class Door:
     """Where batches are handed in and out: this peer's own to the leader, others' to the pool."""
 
-    def __init__(self, settings: PeerSettings, check: RememberingCheck) -> None:
+    def __init__(self, settings: PeerSettings) -> None:
         self._settings = settings
-        self._check = check
         self._consensus: Consensus | None = None
         self._transport: Transport | None = None
         self._author: Author | None = None
@@ -116,14 +115,18 @@ class Door:
         """Name who takes batches, who carries them, and who made them."""
         self._consensus, self._transport, self._author = consensus, transport, author
 
-    def hand_over(self, leader: PeerId, batch: Batch) -> bool:
+    def hand_over(self, leader: PeerId, held: HeldBatch) -> bool:
         """Hand a batch of this peer's to the leader; False when it cannot be now."""
         assert self._consensus is not None
         assert self._transport is not None
         if leader != self._settings.own:
-            return self._transport.send_batch(leader, batch.encoded)
-        held = check_batch(batch, self._settings.genesis, check=self._check)
+            return self._transport.send_batch(leader, held.batch.encoded)
         return self._consensus.add_batch(held)
+
+    def held(self, batch: Batch) -> Sequence[HeldEntry] | None:
+        """The entries of a batch that this peer has made itself."""
+        assert self._author is not None
+        return self._author.held(batch)
 
     def offered(self, sender: PeerId, held: HeldBatch) -> None:
         """Take a batch of another peer's in, or tell it to try again."""
@@ -152,7 +155,7 @@ def assemble(settings: PeerSettings, disk: Disk) -> PeerParts:
     check = RememberingCheck()
     found = recover(disk, settings.genesis, check=check)
     keeping = _assemble_keeping(settings, disk, found, check)
-    door = Door(settings, check)
+    door = Door(settings)
     author = Author(
         origin=settings.genesis.origin,
         own=settings.own,

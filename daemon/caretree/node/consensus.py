@@ -103,6 +103,7 @@ class Consensus:
         self._applied_term = NO_TERM
         self._in_flight_term = NO_TERM
         self._proposed_at = 0.0
+        self._authors: set[PeerId] = set()
 
     # What others hand in.
 
@@ -242,6 +243,7 @@ class Consensus:
             parts.metrics.proposal_dropped()
         else:
             self._in_flight_term = term
+            self._authors = {batch.author for batch in held.block.batches}
             self._proposed_at = time.monotonic()
             parts.metrics.block_proposed()
 
@@ -249,7 +251,8 @@ class Consensus:
         parts = self._parts
         if ready.soft_state is not None:
             self._note_leader(ready.soft_state.lead)
-        for message in ready.messages_now:
+        # Whoever wrote what is in the block answers a caller who waits: it hears first.
+        for message in sorted(ready.messages_now, key=lambda each: each.to not in self._authors):
             parts.outlet.send_raft(message)
         await self._persist(ready)
         for message in ready.messages_after_persist:

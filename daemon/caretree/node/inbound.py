@@ -16,7 +16,7 @@ from caretree.ledger.holding import NotHeldError, hold_block
 from caretree.ledger.holes import needs_recorded_outcomes
 from caretree.ledger.rows import parse_outcomes
 from caretree.ledger.stored_blocks import has_block
-from caretree.ledger.values import BlockRef, Head, HeldBlock, Outcome
+from caretree.ledger.values import Batch, BlockRef, Head, HeldBlock, HeldEntry, Outcome
 from caretree.merkle.lines import SignatureCheck, SignatureLine, parse_line
 from caretree.model.errors import MalformedError
 from caretree.model.ids import Digest, Height, LogIndex, PeerId, Place, TreeSize, show_peer_id
@@ -37,7 +37,7 @@ from caretree.telemetry.metrics import Metrics
 T = TypeVar("T")
 
 # Smaller ones are checked in passing; larger ones would hold up heartbeats.
-INLINE_BYTES_MAX: Final = 64 * 1024
+INLINE_BYTES_MAX: Final = 256 * 1024
 # After so many blocks in a row that do not fit, this leader is not answered in this term.
 NOT_HELD_MAX: Final = 3
 SIGNATURE_LINES_MAX: Final = 128
@@ -45,6 +45,10 @@ SIGNATURE_LINES_MAX: Final = 128
 
 class Batches(Protocol):
     """Takes what concerns batches."""
+
+    def held(self, batch: Batch) -> Sequence[HeldEntry] | None:
+        """The entries of a batch that this peer has made itself."""
+        ...
 
     def offered(self, sender: PeerId, held: HeldBatch) -> None:
         """A peer hands in a batch to be ordered."""
@@ -187,7 +191,13 @@ class Inbound:
         def allowed(height: Height, place: Place) -> bool:
             return parts.holes_allowed(height, ref.hash, place)
 
-        return hold_block(block, parts.genesis, recorded_outcomes=outcomes, holes_allowed=allowed)
+        return hold_block(
+            block,
+            parts.genesis,
+            recorded_outcomes=outcomes,
+            holes_allowed=allowed,
+            held=parts.batches.held,
+        )
 
     def _recorded_outcomes(self, encoded: bytes, height: Height) -> tuple[Outcome, ...] | None:
         """The outcomes that a peer recorded, where validity cannot be decided anew here.

@@ -16,6 +16,7 @@ from caretree.config.values import TlsFiles
 from caretree.ledger.batches import parse_batch
 from caretree.ledger.blocks import parse_block, parse_block_ref
 from caretree.ledger.genesis import Genesis
+from caretree.ledger.holding import never_held
 from caretree.ledger.rows import parse_outcomes
 from caretree.merkle.lines import format_line, parse_line
 from caretree.model.errors import FatalError, MalformedError, RejectedError
@@ -79,7 +80,9 @@ def _run_peer_frame(data: bytes) -> None:
 
 
 class _Batches:
-    """Takes whatever is said of batches."""
+    """Takes whatever is said of batches, and has made none."""
+
+    held = staticmethod(never_held)
 
     def offered(self, sender: PeerId, held: HeldBatch) -> None:
         assert sender == LEADER
