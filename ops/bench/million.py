@@ -162,7 +162,7 @@ async def _rates(small: Grown, large: Grown, size: Size, supply: Supply) -> list
 
 
 async def _rate(of: Grown, caller: Caller, *, seconds: float) -> float:
-    async with caller.batches() as work:
+    async with caller.batches(receipts=True) as work:
         sample = await load(work, in_flight=IN_FLIGHT, seconds=seconds, pids=of.pids)
     return sample.records / sample.seconds
 

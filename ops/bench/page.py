@@ -15,7 +15,7 @@ DOCS: Final = Path(__file__).parent.parent / "docs"
 _BEGIN: Final = "<!-- measured: from here to the end mark `make bench DOCS=1` writes -->"
 _END: Final = "<!-- measured: end -->"
 _CALLS: Final = ("puts", "unary", "client")
-_BATCHES: Final = ("txns", "batches")
+_BATCHES: Final = ("txns", "batches", "plain")
 
 
 def page_file(docs: Path = DOCS) -> Path:

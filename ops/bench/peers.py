@@ -94,7 +94,7 @@ class Caller:
         return append
 
     @asynccontextmanager
-    async def batches(self) -> AsyncIterator[Work]:
+    async def batches(self, *, receipts: bool) -> AsyncIterator[Work]:
         """BATCH_RECORDS records a message; each worker has a stream of its own."""
         streams: dict[int, grpc.aio.StreamStreamCall[bytes, bytes]] = {}
         batches = itertools.count(1)
@@ -107,7 +107,9 @@ class Caller:
                 streams[worker] = open_stream(timeout=STREAM_S_MAX)
             batch = next(batches)
             records = [self._request(line.acting) for _ in range(BATCH_RECORDS)]
-            await streams[worker].write(wire.append_stream_request(batch, records))
+            await streams[worker].write(
+                wire.append_stream_request(batch, records, receipts=receipts)
+            )
             answer = await streams[worker].read()
             if not isinstance(answer, bytes):
                 raise BenchFailedError(f"the stream ended before batch {batch} was answered")

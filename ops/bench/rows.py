@@ -8,7 +8,7 @@ from typing import Final
 from caretree.client.records import APPENDS_AT_ONCE
 
 from ops.bench.etcd import TXN_PUTS, EtcdCaller
-from ops.bench.groups import BATCHES, CLIENT, FIRST, MANY, PUTS, TXNS, UNARY
+from ops.bench.groups import BATCHES, CLIENT, FIRST, MANY, PLAIN, PUTS, TXNS, UNARY
 from ops.bench.load import Work
 from ops.bench.peers import BATCH_RECORDS, Caller
 from ops.bench.values import LoadResult, Sample, Spread, System, percentile
@@ -60,6 +60,7 @@ def rows() -> list[Row]:
         found += (
             _etcd(TXNS, f"etcd: txn of {TXN_PUTS} puts", count),
             _caretree(BATCHES, f"batch of {BATCH_RECORDS}", count, baseline=TXNS),
+            _caretree(PLAIN, f"batch of {BATCH_RECORDS}, no receipts", count, baseline=TXNS),
         )
     return found
 
@@ -83,7 +84,8 @@ def work_of(row: Row, caller: Caller, etcd: EtcdCaller | None) -> AbstractAsyncC
         CLIENT: lambda: nullcontext(caller.library()),
         FIRST: lambda: nullcontext(caller.newcomers()),
         MANY: caller.many,
-        BATCHES: caller.batches,
+        BATCHES: lambda: caller.batches(receipts=True),
+        PLAIN: lambda: caller.batches(receipts=False),
     }
     return works[row.group]()
 

@@ -108,6 +108,7 @@ def append_request(
     )
 
 
-def append_stream_request(number: int, records: Iterable[bytes]) -> bytes:
+def append_stream_request(number: int, records: Iterable[bytes], *, receipts: bool = True) -> bytes:
     """api.v1.AppendStreamRequest."""
-    return number_field(1, number) + b"".join([sized_field(2, record) for record in records])
+    sent = b"".join([sized_field(2, record) for record in records])
+    return number_field(1, number) + sent + (b"" if receipts else number_field(3, 1))

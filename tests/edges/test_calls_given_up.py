@@ -77,10 +77,10 @@ async def test_a_stream_cancelled_while_its_batches_are_ordered_takes_effect_onc
         for batch in batches:
             await call.write(batch)
         author = seats[TOWN].parts.author
-        await until(lambda: len(author._under_way) == 2)
+        await until(lambda: len(author._under_way) + author.queued_entries == len(batches))
         call.cancel()
         join(seats)
-        await until(lambda: not author._under_way)
+        await until(lambda: not author._under_way and not author.queued_entries)
         answers = [answer async for answer in stub.AppendStream(iter(batches), timeout=TIMEOUT_S)]
         assert [result.added.already_added for each in answers for result in each.results] == [
             True,

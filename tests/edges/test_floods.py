@@ -26,6 +26,7 @@ from caretree.model.limits import MIB
 from caretree.node import peer_server
 from caretree.proto.api.v1 import records_pb2
 from caretree.rpc import server as client_server
+from caretree.rpc.guard import CALLS_PER_PRINCIPAL_MAX
 
 from ops.demo.consortium import HOSPITAL, HOSPITAL_DOCTOR, OFFICE, OPERATOR, TOWN, TOWN_DOCTOR
 from tests.edges.callers import tls_of
@@ -189,10 +190,10 @@ async def test_calls_of_one_principal_and_of_many(
 async def test_more_streams_than_a_connection_or_a_principal_may_have(three: Three) -> None:
     async with flooded(three, "P-streams") as flood:
         wires = await flood.wires(8, TOWN_DOCTOR)
-        streams = range(1, 400, 2)
+        most = client_server.STREAMS_PER_CONNECTION_MAX
+        streams = range(1, 2 * (most + 100), 2)
         for wire in wires:
             await wire.say(*(headers(s, APPEND_STREAM, timeout="60S") for s in streams))
-        most = client_server.STREAMS_PER_CONNECTION_MAX
         await until_quiet(
             lambda: all(len(wire.resets | wire.ended) >= len(streams) - most for wire in wires)
         )
@@ -204,7 +205,9 @@ async def test_calls_that_say_nothing(three: Three) -> None:
         wires = await flood.wires(24, TOWN_DOCTOR)
         for wire in wires:
             await wire.say(*(headers(s, APPEND, timeout="60S") for s in range(1, 128, 2)))
-        await until_quiet(lambda: sum(len(wire.ended) for wire in wires) >= 24 * 64 - 2 * 128)
+        await until_quiet(
+            lambda: sum(len(wire.ended) for wire in wires) >= 24 * 64 - 2 * CALLS_PER_PRINCIPAL_MAX
+        )
 
 
 async def test_calls_of_another_member_that_say_nothing(three: Three) -> None:

@@ -99,6 +99,28 @@ def test_a_list_that_cannot_be_read_leaves_the_one_before_in_force_and_says_so_o
     assert kept.named() == [False, True]
 
 
+def test_a_list_that_could_not_be_read_for_a_while_is_taken_without_another_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "denied"
+    put(path, ONE.hex())
+    kept = Kept(path)
+    put(path, TWO.hex())
+
+    def refused(path: Path) -> frozenset[Digest]:
+        raise ConfigError(path, line=None, key="", expected="cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("caretree.node.deny_list.read_deny_list", refused)
+        for _ in range(2):
+            kept.list.look()
+    assert kept.named() == [True, False]
+    assert len(kept.lines) == 1
+
+    kept.list.look()
+    assert kept.named() == [False, True]
+
+
 @pytest.mark.asyncio
 async def test_the_file_is_looked_at_by_itself_and_at_once_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

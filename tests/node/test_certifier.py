@@ -283,3 +283,29 @@ def test_a_late_line_that_is_bad_is_left_out() -> None:
     desk.certifier.add(SIZE, OWN, forged)
     desk.certifier.take_late()
     assert desk.certifier.signed_size(OFFICE) == 0
+
+
+def test_a_forged_late_line_takes_the_place_of_none_that_another_sent() -> None:
+    desk = Desk()
+    desk.add(TOWN)
+    desk.add(HOSPITAL)
+    genuine = lines_of(OFFICE)
+    forged = [replace(line, signature=bytes(len(line.signature))) for line in genuine]
+    office, liar = (founders()[member].peer.peer for member in (OFFICE, TOWN))
+
+    desk.certifier.add(SIZE, OWN, genuine, sender=office)
+    desk.certifier.add(SIZE, OWN, forged, sender=liar)
+    desk.certifier.take_late()
+
+    assert desk.certifier.signed_size(OFFICE) == SIZE
+    assert len(desk.certifier.lines(SIZE, OWN)) == 6
+
+
+def test_what_names_no_line_has_no_root_looked_up() -> None:
+    desk = Desk()
+    desk.add(TOWN)
+    desk.add(HOSPITAL)
+    looked: list[int] = []
+    desk.certifier._own_root = looked.append
+    assert desk.certifier.add(TreeSize(SIZE - 1), OWN, []) == ()
+    assert looked == []

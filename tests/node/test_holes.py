@@ -109,6 +109,7 @@ async def test_with_justified_holes_a_peer_starts_serves_and_lets_a_lagging_one_
         await town.start()
         await hospital.start()
         await leader_of(seats)
+        await level((town, hospital))
         for receipt in receipts:
             assert verified(town, receipt).body is not None
 

@@ -65,6 +65,7 @@ async def test_history_and_record_do_not_return_before_the_reading_is_written(
                 assert not done
         results = await asyncio.gather(*calls)
         assert contents(results[0]) == [b"content"]  # type: ignore[arg-type]
+        await level(seats.values())
         readings = [each for each in trail(town, "H1") if each.kind is EntryKind.READING]
         assert len(readings) == len(calls)
 

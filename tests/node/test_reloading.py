@@ -136,3 +136,19 @@ def test_files_that_are_none_leave_those_before_in_use_and_say_so_once(
     (line,) = handshakes.lines
     assert b"the one before is shown" in line
     assert key not in line
+
+
+def test_a_pair_that_could_not_be_read_is_taken_once_its_rights_are_put_right(
+    handshakes: Handshakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_tls: TlsFiles) -> tuple[bytes, bytes]:
+        raise PermissionError
+
+    write_pair(handshakes.tls, issued(), changed_ns=2_000)
+    handshakes.tls.peer_key.chmod(0o000)
+    with monkeypatch.context() as patch:
+        patch.setattr("caretree.node.identity._read_pair", refused)
+        assert handshakes.fetch() is None
+    handshakes.tls.peer_key.chmod(0o600)
+    assert isinstance(handshakes.fetch(), grpc.ServerCertificateConfiguration)
+    assert handshakes.failed == 1

@@ -1,9 +1,11 @@
-"""What the writer thread puts into the store when Raft's log grows."""
+"""What the writer thread puts into the store when Raft's log grows, and what it hands back."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
+import pytest
 from caretree.ledger.blocks import block_ref, encode_block_ref, with_openings
 from caretree.ledger.payloads import encode_payload, parse_payload
 from caretree.ledger.stored_blocks import load_block
@@ -45,3 +47,22 @@ def test_a_later_claim_of_a_stored_block_replaces_no_wrapped_key(tmp_path: Path)
         loop._write_log([entry], [each], None)
         bench.log.written([entry])
     assert load_block(bench.store, block_ref(held.block)) == held.block
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it: not an Exception."""
+
+
+def panic() -> NoReturn:
+    raise Panic
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_the_disk_is_told_whatever_happens_there(tmp_path: Path) -> None:
+    watermark = WatermarkFile.create(tmp_path / "watermark")
+    disk = Disk(Bench().store, watermark, directory=cast("DataDirectory", None))
+
+    with pytest.raises(Panic):
+        await asyncio.wait_for(disk.run(panic), timeout=10)
+
+    assert await disk.run(lambda: 1) == 1

@@ -68,13 +68,17 @@ def test_a_person_who_acts_for_herself_leaves_the_acting_person_out() -> None:
     assert not records_pb2.AppendRequest.FromString(made).HasField("acting_person")
 
 
-def test_a_batch_is_byte_for_byte_what_the_generated_code_makes() -> None:
+@pytest.mark.parametrize("receipts", [True, False])
+def test_a_batch_is_byte_for_byte_what_the_generated_code_makes(*, receipts: bool) -> None:
     contents = [bytes([number]) * 1024 for number in range(100)]
     expected = records_pb2.AppendStreamRequest(
-        batch_number=300, records=[message(content) for content in contents]
+        batch_number=300,
+        records=[message(content) for content in contents],
+        without_receipts=not receipts,
     )
 
-    made = wire.append_stream_request(300, [append(content) for content in contents])
+    records = [append(content) for content in contents]
+    made = wire.append_stream_request(300, records, receipts=receipts)
 
     assert made == expected.SerializeToString(deterministic=True)
 

@@ -167,10 +167,12 @@ def test_the_fake_and_the_door_blind_alike(tmp_path: Path) -> None:
 
 
 def test_nothing_answers_after_the_close(store: KeyValue) -> None:
-    put(store, PLAIN, [(b"a", b"1"), (b"b", b"1")])
+    put(store, PLAIN, [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")])
     view = store.view()
-    begun = store.scan(PLAIN)
+    begun, further = store.scan(PLAIN), store.scan(PLAIN)
     next(begun)
+    next(further)
+    next(further)  # by now the door has read ahead
     store.close()
     store.close()
 
@@ -178,6 +180,7 @@ def test_nothing_answers_after_the_close(store: KeyValue) -> None:
         lambda: store.get(PLAIN, b"a"),
         lambda: view.get(PLAIN, b"a"),
         lambda: next(begun),
+        lambda: next(further),
         lambda: list(store.scan(PLAIN)),
         store.view,
         lambda: store.write(batch(), sync=False),

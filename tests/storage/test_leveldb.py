@@ -196,12 +196,16 @@ def test_an_error_in_a_view_shuts_the_door_of_the_store(tmp_path: Path) -> None:
     raw.put(SEALED.prefix + b"key", b"not sealed by the door")
     raw.close()
     store = reopen(tmp_path / "db")
-    view = store.view()
+    put(store, PLAIN, [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")])
+    view, begun = store.view(), store.scan(PLAIN)
+    assert [next(begun)[0], next(begun)[0]] == [b"a", b"b"]
 
     with pytest.raises(StorageError):
         view.get(SEALED, b"key")
     with pytest.raises(StorageError):
         put(store, PLAIN, [(b"k", b"v")])
+    with pytest.raises(StorageError):
+        next(begun)  # read ahead with the row before
 
     store.close()
 

@@ -2,7 +2,7 @@
 
 Several growths, one after another, are one: a node on the way up from one of their leaves became
 complete in one of them, or was a root of the frontier before the oldest. So a leaf is proven from
-memory in any of the trees that they ended in, and so is the seal before a block.
+memory in any of the trees that they ended in, and so is the seal before each block but the oldest.
 """
 
 from collections import deque

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from caretree.ledger.authoring import Draft
 from caretree.ledger.batches import build_batch, entry_bytes_max
+from caretree.ledger.bodies import parse_body
 from caretree.ledger.values import Batch, HeldEntry, Outcome, Position
 from caretree.model.ids import Origin, PeerId, Place
 from caretree.model.limits import MIB, POOL_BYTES_MAX
@@ -362,14 +363,15 @@ class Author:
         self._under_way[batch.signature] = UnderWay(held=held, entries=chosen)
 
     def _held_entries(self, chosen: Sequence[Waiting]) -> tuple[HeldEntry, ...]:
-        # Leaf, opening and body were just made from each other.
+        # Leaf and opening were just made from each other. The body is read back: every peer goes by
+        # what its bytes say, and none may go by what was meant.
         return tuple(
             HeldEntry(
                 place=Place(place),
                 author=self._own,
                 leaf=waiting.draft.leaf,
                 opening=waiting.draft.opening,
-                body=waiting.draft.body,
+                body=parse_body(waiting.draft.opening.body or b""),
             )
             for place, waiting in enumerate(chosen)
         )

@@ -23,7 +23,7 @@ from caretree.merkle.checkpoint import Checkpoint
 from caretree.merkle.keys import SignatureType
 from caretree.merkle.lines import SignatureCheck, SignatureLine
 from caretree.model.errors import FatalError
-from caretree.model.ids import Digest, MemberId, TimeMs, TreeSize
+from caretree.model.ids import Digest, MemberId, PeerId, TimeMs, TreeSize
 from caretree.node.clock import Clock
 from caretree.telemetry.logs import Logger
 from caretree.telemetry.metrics import Metrics
@@ -81,7 +81,9 @@ class Certifier:
         self._waiters: dict[asyncio.Future[Certified], int] = {}
         self._signed_sizes: dict[MemberId, int] = {}
         self._signers = {(key.name, key.key_id): key.signature_type for key in rule.keys}
-        self._late: dict[tuple[str, bytes], tuple[Checkpoint, SignatureLine]] = {}
+        # By who sent it too: none of them is verified yet, and a forged one must not take the place
+        # of another that its signer, or somebody else, has sent.
+        self._late: dict[tuple[PeerId | None, str, bytes], tuple[Checkpoint, SignatureLine]] = {}
 
     @property
     def newest(self) -> Certified | None:
@@ -102,10 +104,16 @@ class Certifier:
         return sum(signed >= size for signed in self._signed_sizes.values())
 
     def add(
-        self, size: TreeSize, root: Digest, lines: Iterable[SignatureLine]
+        self,
+        size: TreeSize,
+        root: Digest,
+        lines: Iterable[SignatureLine],
+        *,
+        sender: PeerId | None = None,
     ) -> tuple[SignatureLine, ...]:
         """Take lines in; all lines known of this checkpoint when something was learnt, else none.
 
+        The sender is None for this peer's own.
         What comes once a size is certified proves no more of it, and waits for `take_late`: that
         of a log key above all, for a voter has its own.
 
@@ -116,14 +124,18 @@ class Certifier:
         cosigned, others = self._sorted(lines)
         known: tuple[SignatureLine, ...] = ()
         for group in (cosigned, others):
+            if not group:
+                continue
             if self._is_settled(checkpoint):
-                self._keep_late(checkpoint, group)
-            elif group:
+                self._keep_late(checkpoint, group, sender)
+            else:
                 known = self._merge(checkpoint, group) or known
         return known
 
     def take_late(self) -> None:
-        """Verify what came late, of each signer its newest: who signs at all is worth knowing.
+        """Verify what came late, of each signer the newest from each sender.
+
+        Who signs at all is worth knowing.
 
         Called once a second, so that under load no block costs more signatures than certify it.
         """
@@ -152,15 +164,20 @@ class Certifier:
             return False
         return self._own_root(checkpoint.size) == checkpoint.root
 
-    def _keep_late(self, checkpoint: Checkpoint, lines: Iterable[SignatureLine]) -> None:
+    def _keep_late(
+        self, checkpoint: Checkpoint, lines: Iterable[SignatureLine], sender: PeerId | None
+    ) -> None:
+        unknown = 0
         for line in lines:
-            signer = (line.name, line.key_id)
-            if signer not in self._signers:
-                self._log.warning("signature lines refused", bad=0, unknown=1)
+            if (line.name, line.key_id) not in self._signers:
+                unknown += 1
                 continue
-            known = self._late.get(signer)
+            of = (sender, line.name, line.key_id)
+            known = self._late.get(of)
             if known is None or known[0].size <= checkpoint.size:
-                self._late[signer] = (checkpoint, line)
+                self._late[of] = (checkpoint, line)
+        if unknown:
+            self._log.warning("signature lines refused", bad=0, unknown=unknown)
 
     def _merge(
         self, checkpoint: Checkpoint, lines: Iterable[SignatureLine]

@@ -199,7 +199,7 @@ class Consensus:
         self._unreachable.clear()
         while self._inbox:
             message = self._inbox.popleft()
-            if not self._holds(message):
+            if not (self._holds(message) and self._reaches(message)):
                 continue  # lost: the leader asks again
             try:
                 raft.step(message)
@@ -216,13 +216,24 @@ class Consensus:
         """Whether every block that an append names is still here.
 
         It was when the message came in; the stage may have forgotten it since, to make room. From
-        here to the write nothing else runs.
+        here until `_handle` has taken hold of what is to be written nothing else runs.
         """
         if message.type is not MessageType.APP:
             return True
         stage, store = self._parts.stage, self._parts.disk.store
         refs = (parse_block_ref(entry.data) for entry in message.entries if entry.data)
         return all(stage.get(ref) is not None or has_block(store, ref) for ref in refs)
+
+    def _reaches(self, message: Message) -> bool:
+        """Whether the log reaches as far as a heartbeat commits, or lacks what it once had.
+
+        It did when the message came in; an append may have replaced a longer tail since, and what a
+        leader makes up must not pass for lost storage. From here to the core nothing else runs.
+        """
+        parts = self._parts
+        if message.type is not MessageType.HEARTBEAT or message.commit <= parts.raft.last_index:
+            return True
+        return parts.log.last_index() < parts.disk.watermark.read().last_index
 
     def _draft(self) -> None:
         """Propose the next block when the one before it has been applied."""
@@ -249,12 +260,19 @@ class Consensus:
 
     async def _handle(self, ready: Ready) -> None:
         parts = self._parts
+        # Before anything else has a turn: the stage may forget a block in order to make room.
+        blocks = [self._staged(entry) for entry in ready.entries if entry.data]
         if ready.soft_state is not None:
             self._note_leader(ready.soft_state.lead)
         # Whoever wrote what is in the block answers a caller who waits: it hears first.
         for message in sorted(ready.messages_now, key=lambda each: each.to not in self._authors):
             parts.outlet.send_raft(message)
-        await self._persist(ready)
+        if ready.messages_now:
+            # Two turns of the loop: a link wakes up in the first and writes in the second, so that
+            # what followers wait for is under way before the disk is asked for anything.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await self._persist(ready, blocks)
         for message in ready.messages_after_persist:
             parts.outlet.send_raft(message)
         if ready.committed_entries:
@@ -273,12 +291,11 @@ class Consensus:
         )
         self._parts.followers.on_leader(lead)
 
-    async def _persist(self, ready: Ready) -> None:
+    async def _persist(self, ready: Ready, blocks: Sequence[HeldBlock | None]) -> None:
         if ready.hard_state is not None:
             self._hard_state_unsaved = ready.hard_state
         if not ready.must_sync:
             return  # only the commit index moved: it goes with the next batch of apply
-        blocks = [self._staged(entry) for entry in ready.entries if entry.data]
         state, self._hard_state_unsaved = self._hard_state_unsaved, None
         await self._parts.disk.run(self._write_log, ready.entries, blocks, state)
         self._parts.log.written(ready.entries)

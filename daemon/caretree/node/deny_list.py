@@ -13,7 +13,7 @@ from caretree.telemetry.metrics import Metrics, ReloadedFile
 LOOK_S: Final = 1.0
 
 # Of a file that was put in place of another at least one of these is new.
-_Stamp = tuple[int, int, int]
+_Stamp = tuple[int, ...]
 
 
 class DenyList:
@@ -29,6 +29,7 @@ class DenyList:
         self._log = log
         self._denied: frozenset[Digest] = frozenset()
         self._stamp: _Stamp | None = None
+        self._failed: _Stamp | None = ()
         if path is not None:
             self._stamp = _stamp(path)
             self._use(read_deny_list(path))
@@ -41,19 +42,24 @@ class DenyList:
         """Read the file again when it has changed.
 
         A file that is no list leaves the one before in force, for whoever it names must stay out.
+        It is read again at every look, for what kept it from being read may have passed; it is
+        told once.
         """
         if self._path is None:
             return
         found = _stamp(self._path)
         if found == self._stamp:
             return
-        self._stamp = found
         try:
             self._use(read_deny_list(self._path))
         except ConfigError as error:
+            if found == self._failed:
+                return
+            self._failed = found
             self._metrics.reload_failed(ReloadedFile.DENY_LIST)
             self._log.error("deny list not read, the one before stays in force", why=str(error))
         else:
+            self._stamp, self._failed = found, ()
             self._log.info("deny list read", certificates=len(self._denied))
 
     def _use(self, denied: frozenset[Digest]) -> None:
@@ -78,4 +84,4 @@ def _stamp(path: Path) -> _Stamp | None:
         facts = path.stat()
     except OSError:
         return None  # reading it says why
-    return facts.st_mtime_ns, facts.st_size, facts.st_ino
+    return facts.st_mtime_ns, facts.st_ctime_ns, facts.st_size, facts.st_ino

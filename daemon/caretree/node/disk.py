@@ -43,7 +43,9 @@ class Disk:
         def do() -> None:
             try:
                 settle = partial(done.set_result, work(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 (it is raised where the work was asked for)
+            # Raised where the work was asked for, whatever it is: a panic of a library in Rust is
+            # no Exception, and who waits for the disk would wait for ever.
+            except BaseException as error:  # noqa: BLE001
                 settle = partial(done.set_exception, error)
             loop.call_soon_threadsafe(_settle, done, settle)
 

@@ -213,7 +213,12 @@ def _stamp(tls: TlsFiles) -> tuple[int, ...] | None:
         facts = [path.stat() for path in (tls.peer_certificate, tls.peer_key)]
     except OSError:
         return None  # one is being replaced; reading them says so
-    return tuple(value for fact in facts for value in (fact.st_mtime_ns, fact.st_size, fact.st_ino))
+    # The time of the last change of rights too: who could not read a file may read it then.
+    return tuple(
+        value
+        for fact in facts
+        for value in (fact.st_mtime_ns, fact.st_ctime_ns, fact.st_size, fact.st_ino)
+    )
 
 
 def channel_credentials(

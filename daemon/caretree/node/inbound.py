@@ -5,6 +5,7 @@ can leave for bytes that do not fit their leaves.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
@@ -41,6 +42,8 @@ INLINE_BYTES_MAX: Final = 256 * 1024
 # After so many blocks in a row that do not fit, this leader is not answered in this term.
 NOT_HELD_MAX: Final = 3
 SIGNATURE_LINES_MAX: Final = 128
+# How long one sender's bundle may keep everybody else waiting; it may hold any number of messages.
+TURN_S: Final = 0.005
 
 
 class Batches(Protocol):
@@ -96,9 +99,13 @@ class Inbound:
             LostMessageError: one does not fit; the stream must begin anew.
         """
         self._parts.clocks.heard(sender, request.clock_ms)
+        turn_ends = time.monotonic() + TURN_S
         try:
             for message in request.messages:
                 await self._take(sender, message)
+                if time.monotonic() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.monotonic() + TURN_S
         except (MalformedError, NotHeldError) as error:
             self._parts.metrics.not_held()
             raise LostMessageError(error.message) from error
@@ -117,7 +124,7 @@ class Inbound:
                     sender, refused.signature, retry_after_ms=refused.retry_after_ms
                 )
             case "signatures":
-                self._take_signatures(message.signatures)
+                self._take_signatures(sender, message.signatures)
             case _:
                 raise LostMessageError("a message of no known kind")
 
@@ -232,12 +239,12 @@ class Inbound:
         )
         self._parts.batches.offered(sender, held)
 
-    def _take_signatures(self, signatures: peer_pb2.Signatures) -> None:
+    def _take_signatures(self, sender: PeerId, signatures: peer_pb2.Signatures) -> None:
         if len(signatures.lines) > SIGNATURE_LINES_MAX:
             raise MalformedError("signatures.lines", f"at most {SIGNATURE_LINES_MAX}")
         lines = [parse_line(line) for line in signatures.lines]
         size, root = TreeSize(signatures.tree_size), Digest(signatures.root)
-        known = self._parts.certifier.add(size, root, lines)
+        known = self._parts.certifier.add(size, root, lines, sender=sender)
         if known:
             self._parts.spread(size, root, known)
 

@@ -201,7 +201,7 @@ def build_peer_server(
         OSError: the port is taken, or the certificate cannot be read.
         ValueError: certificate and key do not belong together.
     """
-    server = grpc.aio.server(options=SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS, maximum_concurrent_rpcs=STREAMS_MAX)
     peer_pb2_grpc.add_PeerServiceServicer_to_server(servicer, server)
     credentials = server_credentials(tls, genesis, metrics=metrics, log=log)
     try:

@@ -246,6 +246,11 @@ class RawNode:
         """Who leads the current term, or NO_PEER while that is not known."""
         return self._raft.lead
 
+    @property
+    def last_index(self) -> LogIndex:
+        """The log index of the last row, whether it is written yet or not."""
+        return self._raft.log.last_index()
+
     def basic_status(self) -> BasicStatus:
         """Where this peer stands, without its followers."""
         return basic_status(self._raft)

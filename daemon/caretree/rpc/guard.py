@@ -20,8 +20,8 @@ from caretree.node.identity import Identity, PeerIdentity
 from caretree.rpc.permissions import PERMISSIONS, Permission
 from caretree.telemetry.metrics import Port
 
-# Calls of one principal that are answered at once; 64 is what one connection may have open.
-CALLS_PER_PRINCIPAL_MAX: Final = 128
+# Calls of one principal that are answered at once: 128, and those whose answer is just leaving.
+CALLS_PER_PRINCIPAL_MAX: Final = 160
 # Calls of all principals; one principal's own bound is reached long before.
 CALLS_MAX: Final = 1024
 BUSY_RETRY_MS: Final = 100

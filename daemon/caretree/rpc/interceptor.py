@@ -1,8 +1,9 @@
 """The one interceptor: every call, of whatever kind, is admitted, counted, and fails in one way.
 
 There is no second one, so none can stand outside the guard. A refused call is answered by a handler
-of the kind that the client expects, and no exception's text ever reaches it. Each message of a
-stream, in either direction, is asked again whether its caller's certificate still counts.
+of the kind that the client expects, and no exception's text ever reaches it. At each message that
+comes on a stream, and at each that a handler yields, it is asked again whether its caller's
+certificate still counts. AppendStream writes its answers itself: what came before is answered.
 
 Nobody is waited for unless admitted: who opens calls and says nothing holds as many of them as a
 principal may, for as long as a call may take, and no more.

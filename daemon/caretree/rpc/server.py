@@ -42,7 +42,9 @@ from caretree.telemetry.logs import Logger
 FRAMING_BYTES_MAX: Final = 64 * KIB
 MESSAGE_BYTES_MAX: Final = CLIENT_BATCH_BYTES_MAX + FRAMING_BYTES_MAX
 METADATA_BYTES_MAX: Final = 8 * KIB
-STREAMS_PER_CONNECTION_MAX: Final = 64
+# More than one principal may have admitted, so that the guard refuses first, with a reason and a
+# delay. At gRPC's own limit a stream is refused while the one it takes over from still ends.
+STREAMS_PER_CONNECTION_MAX: Final = 256
 # The bound of last resort, beyond that of admitted calls: gRPC refuses these without a reason.
 CALLS_UNADMITTED_MAX: Final = 1024
 # A connection takes a descriptor, of which the unit allows 4,096; LevelDB needs up to 1,000.

@@ -117,8 +117,8 @@ class _LevelDbReads:
             for row, stored in found:
                 if row < low:
                     return
-                key = row[1:]
-                yield key, self._opened(table, key, stored)
+                self._gate.check("scan")  # what was read ahead is no answer of a shut door
+                yield row[1:], self._opened(table, row[1:], stored)
             rows_max = min(2 * rows_max, SCAN_ROWS_MAX)
 
     def _opened(self, table: Table, key: bytes, stored: bytes) -> bytes:
@@ -323,10 +323,7 @@ class _Gate:
         # The lock itself and not the condition around it, and nobody is woken who is not there:
         # a read costs little more than this gate.
         with self._lock:
-            if self._error is not None:
-                raise self._error.with_traceback(None)
-            if self._closed:
-                raise StorageClosedError(operation=operation)
+            self.check(operation)
             self._running += 1
         try:
             return call()
@@ -336,6 +333,13 @@ class _Gate:
             raise self.poison(_told(error, operation, table, self._path)) from None
         finally:
             self._leave()
+
+    def check(self, operation: str) -> None:
+        """Return while no call has failed and the store is open; raises as `run` does."""
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._closed:
+            raise StorageClosedError(operation=operation)
 
     def release(self, close: Callable[[], None]) -> None:
         """Close an iterator or snapshot, whose method this is, unless the store closed or failed.
