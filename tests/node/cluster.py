@@ -374,7 +374,8 @@ async def level(seats: Iterable[Seat]) -> None:
 
     def same() -> bool:
         heads = {seat.parts.applier.head for seat in chosen}
-        certified = {each.size for seat in chosen if (each := seat.parts.certifier.newest)}
+        newest = [seat.parts.certifier.newest for seat in chosen]
+        certified = {0 if each is None else each.size for each in newest}
         return len(heads) == 1 and certified == {next(iter(heads)).tree_size}
 
     await until(same)

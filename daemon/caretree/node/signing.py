@@ -101,8 +101,11 @@ class Signing:
         if self._transport is not None and newest is not None:
             lines = parse_note(newest.note).lines
             self._transport.send_signatures(peer, _message(newest.size, newest.root, lines))
-        if peer == self._leader and self._newest is not None:
-            self._hand_out(*self._newest)
+        if self._newest is not None:
+            if peer == self._leader:
+                self._hand_out(*self._newest)
+            elif self._leads and self._own_lines_suffice and self._transport is not None:
+                self._transport.send_signatures(peer, _message(*self._newest))
 
     def sign(self, size: TreeSize, root: Digest) -> None:
         """Sign what is durable in the watermark.

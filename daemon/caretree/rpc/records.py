@@ -20,7 +20,7 @@ from caretree.rpc.acting import acting_as
 from caretree.rpc.errors import encode_status
 from caretree.rpc.fields import FieldChecks
 from caretree.rpc.guard import Caller, answer_by, current_caller
-from caretree.rpc.in_order import answer_in_order
+from caretree.rpc.in_order import Room, SharedRoom, answer_in_order
 from caretree.rpc.messages import (
     append_message,
     fill_append_message,
@@ -40,6 +40,8 @@ from caretree.rpc.writing import write_in_time
 
 # Batches of one stream that are worked on at once: one in a block, one behind it, two to spare.
 STREAM_BATCHES_MAX: Final = 4
+# Batches beyond the first of each stream, of all streams together: what many streams may hold.
+MORE_BATCHES_MAX: Final = 64
 # A stream may live long; what became of a batch is told within this time all the same.
 BATCH_ANSWER_S_MAX: Final = 10.0
 # One message of a history holds no more than this; a slow reader keeps one or two in memory.
@@ -64,6 +66,7 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
     def __init__(self, peer: Peer, tokens: PageTokens) -> None:
         self._peer = peer
         self._tokens = tokens
+        self._more_batches = SharedRoom(MORE_BATCHES_MAX)
 
     @override
     async def Append(
@@ -91,7 +94,11 @@ class RecordService(records_pb2_grpc.RecordServiceServicer):
         async def send(answered: records_pb2.AppendStreamResponse) -> None:
             await write_in_time(context, answered)
 
-        await answer_in_order(request_iterator, answer, send, at_once=STREAM_BATCHES_MAX)
+        room = Room(at_once=STREAM_BATCHES_MAX, shared=self._more_batches)
+        try:
+            await answer_in_order(request_iterator, answer, send, room=room)
+        finally:
+            room.close()
 
     @override
     async def GetRecord(
