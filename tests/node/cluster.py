@@ -188,8 +188,7 @@ class Seat:
         received = type(self.peer).receive
 
         async def receive(sender: PeerId, request: peer_pb2.DeliverRequest) -> None:
-            kept = [said for said in request.messages if not unwanted(sender, said)]
-            if kept:
+            if kept := [said for said in request.messages if not unwanted(sender, said)]:
                 del request.messages[:]
                 request.messages.extend(kept)
                 await received(self.peer, sender, request)
