@@ -19,8 +19,9 @@ from caretree.ledger.certificate import certification
 from caretree.ledger.chain import load_head
 from caretree.ledger.genesis import Genesis
 from caretree.ledger.receipts import ReceiptVerifier, verify_receipt
-from caretree.ledger.tree import TreeReader, fresh_inclusion_proof, load_edge
+from caretree.ledger.tree import TreeReader, load_edge
 from caretree.ledger.values import Head
+from caretree.merkle.fresh import FreshTree
 from caretree.merkle.frontier import grow
 from caretree.model.ids import LeafIndex
 from caretree.model.reasons import CallError
@@ -204,8 +205,10 @@ def proof_figures(group: str, ledger: Ledger, receipts: Receipts) -> list[Figure
         tree.inclusion_proof(index=receipts.leaf(), size=receipts.certified_size)
 
     def fresh() -> None:
+        newest = FreshTree(growths_max=1)
+        newest.add(growth)
         for place in range(FRESH_LEAVES):
-            fresh_inclusion_proof(growth, LeafIndex(size + place))
+            newest.prove(index=LeafIndex(size + place), size=growth.after.size)
 
     of = f"a tree of {size:,} leaves, one core"
     return [

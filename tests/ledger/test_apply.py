@@ -8,8 +8,9 @@ from caretree.ledger.apply import Applied, apply_genesis, void_reason
 from caretree.ledger.leaves import parse_seal_leaf
 from caretree.ledger.queries import leaf_place, outcomes_at, position_of, trail_page
 from caretree.ledger.rows import decode_head
-from caretree.ledger.tree import TreeReader, fresh_inclusion_proof, load_edge, tree_leaves
+from caretree.ledger.tree import TreeReader, load_edge, tree_leaves
 from caretree.ledger.values import EntryKind, HeldBlock, Outcome, Page, VoidReason
+from caretree.merkle.fresh import FreshTree
 from caretree.merkle.hashing import EMPTY_ROOT, leaf_hash, node_hash
 from caretree.merkle.verify import verify_inclusion
 from caretree.model.ids import LeafIndex, Place
@@ -167,12 +168,16 @@ class TestTree:
             applied = step.applied
             first = applied.place.first_leaf
             leaves = tree_leaves(step.held.block, applied.outcomes)
+            fresh = FreshTree(growths_max=1)
+            fresh.add(applied.growth)
             for index, leaf in enumerate(leaves, start=first):
+                proof = fresh.prove(index=LeafIndex(index), size=applied.head.tree_size)
+                assert proof is not None
                 verify_inclusion(
                     index=LeafIndex(index),
                     size=applied.head.tree_size,
                     leaf_hash=leaf_hash(leaf),
-                    proof=fresh_inclusion_proof(applied.growth, LeafIndex(index)),
+                    proof=proof,
                     root=applied.head.root,
                 )
 

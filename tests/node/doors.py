@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc
-from caretree.cli.certificates import issue_principal
+from caretree.cli.certificates import Issued, issue_principal
 from caretree.config.values import (
     Api,
     Config,
@@ -65,9 +65,9 @@ async def client_port(seat: Seat) -> AsyncIterator[str]:
         await server.stop(None)
 
 
-def channel_to(seat: Seat, address: str) -> grpc.aio.Channel:
-    """A channel of the seat's own record system."""
-    issued = issue_principal(
+def record_system(seat: Seat) -> Issued:
+    """A certificate of the seat's own record system."""
+    return issue_principal(
         seat.authority,
         consortium=CONSORTIUM,
         member=seat.founder.member,
@@ -75,6 +75,11 @@ def channel_to(seat: Seat, address: str) -> grpc.aio.Channel:
         now=datetime.now(UTC),
         key_pem=None,
     )
+
+
+def channel_to(seat: Seat, address: str) -> grpc.aio.Channel:
+    """A channel of the seat's own record system."""
+    issued = record_system(seat)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=seat.authority.certificate_pem(),
         private_key=issued.key_pem,

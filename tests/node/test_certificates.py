@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import grpc
 import pytest
-from caretree.cli.certificates import Issued, issue_peer, issue_principal
+from caretree.cli.certificates import Issued, issue_peer
 from caretree.client import ActingPerson, CallFailedError, CaretreeClient, ClientSettings, NewRecord
 from caretree.crypto.pseudonym import normalise_identifier
 from caretree.ledger.certificate import policy_text
@@ -36,7 +36,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from tests.ledger.builders import CONSORTIUM, HOSPITAL, OFFICE, TOWN
 from tests.node.asking import add, contents, history, history_command
 from tests.node.cluster import CARD, Seat, cluster, leader_of, level, soon, until
-from tests.node.doors import SYSTEM, channel_to, client_port, counting_wire
+from tests.node.doors import channel_to, client_port, counting_wire, record_system
 from tests.node.steering import lead
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio]
@@ -215,14 +215,7 @@ class Load:
 @asynccontextmanager
 async def client_of(seat: Seat, address: str) -> AsyncIterator[CaretreeClient]:
     """The seat's record system, with our own client."""
-    issued = issue_principal(
-        seat.authority,
-        consortium=CONSORTIUM,
-        member=seat.founder.member,
-        principal=SYSTEM,
-        now=datetime.now(UTC),
-        key_pem=None,
-    )
+    issued = record_system(seat)
     settings = ClientSettings(
         address=address,
         server_name=server_name(seat.genesis, seat.peer_id),

@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Final
 
 from tests.certificates import KeyPair
+from tests.edges.http2 import (
+    ACK,
+    DATA,
+    END_STREAM,
+    HEADERS,
+    PREFACE,
+    SETTINGS,
+    frame,
+    headers,
+    message,
+)
 
-_DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
-_END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
 _HEADER_TABLE_SIZE: Final = 0x1
 _FRAME_HEAD_BYTES: Final = 9
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _WAIT_S: Final = 10.0
 
 
@@ -26,7 +34,7 @@ class Connection:
         self._stream = -1
         # With a table of size 0 the server writes every header out (RFC 7541 4.2).
         size = _HEADER_TABLE_SIZE.to_bytes(2, "big") + bytes(4)
-        secure.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, size))
+        secure.sendall(PREFACE + frame(SETTINGS, size))
 
     def call(self, path: str) -> bytes:
         """The headers and messages that the call is answered by, as they travel.
@@ -35,18 +43,15 @@ class Connection:
             ConnectionError: the server ends the connection.
         """
         self._stream += 2
-        self._secure.sendall(
-            _frame(_HEADERS, _END_HEADERS, self._stream, _headers(path))
-            + _frame(_DATA, _END_STREAM, self._stream, bytes(5))
-        )
+        self._secure.sendall(headers(self._stream, path) + message(self._stream, b""))
         answer = b""
         while True:
             kind, flags, stream, payload = self._read_frame()
-            if kind == _SETTINGS and not flags & _ACK:
-                self._secure.sendall(_frame(_SETTINGS, _ACK, 0, b""))
-            if stream == self._stream and kind in {_DATA, _HEADERS}:
+            if kind == SETTINGS and not flags & ACK:
+                self._secure.sendall(frame(SETTINGS, flags=ACK))
+            if stream == self._stream and kind in {DATA, HEADERS}:
                 answer += payload
-                if flags & _END_STREAM:
+                if flags & END_STREAM:
                     return answer
 
     def _read_frame(self) -> tuple[int, int, int, bytes]:
@@ -88,28 +93,5 @@ def connection(
         yield Connection(secure)
 
 
-def _headers(path: str) -> bytes:
-    headers = {
-        ":method": "POST",
-        ":scheme": "https",
-        ":path": path,
-        ":authority": "localhost",
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "grpc-timeout": "5S",
-    }
-    # RFC 7541 6.2.2: a literal field without indexing and a new name; all are shorter than 127.
-    return b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in headers.items()
-    )
-
-
 def _size(head: bytes) -> int:
     return int.from_bytes(head[:3], "big")
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return (
-        len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
-    )

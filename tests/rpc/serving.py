@@ -143,16 +143,7 @@ class Serving:
 
     def channel(self, pair: KeyPair | None) -> grpc.aio.Channel:
         """A channel of its own connection, with a client certificate or without."""
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=trusted().authorities[TOWN].pem,
-            private_key=None if pair is None else pair.key,
-            certificate_chain=None if pair is None else pair.certificate,
-        )
-        options = (
-            ("grpc.ssl_target_name_override", SERVER_NAME),
-            ("grpc.use_local_subchannel_pool", 1),
-        )
-        return grpc.aio.secure_channel(self.address, credentials, options)
+        return channel_to(self.address, pair)
 
     def as_principal(self, name: str) -> grpc.aio.Channel:
         """A channel of a principal of the town."""
@@ -250,3 +241,19 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def channel_to(
+    address: str, pair: KeyPair | None, *options: tuple[str, int | str]
+) -> grpc.aio.Channel:
+    """A channel of its own connection to the town's peer, with a client certificate or without."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=trusted().authorities[TOWN].pem,
+        private_key=None if pair is None else pair.key,
+        certificate_chain=None if pair is None else pair.certificate,
+    )
+    always = (
+        ("grpc.ssl_target_name_override", SERVER_NAME),
+        ("grpc.use_local_subchannel_pool", 1),
+    )
+    return grpc.aio.secure_channel(address, credentials, (*always, *options))

@@ -52,7 +52,7 @@ from tests.rpc.matrix_policy import (
 )
 from tests.rpc.raw_http2 import connection
 from tests.rpc.requests import append_request
-from tests.rpc.serving import SERVER_NAME, SILENT, free_address, serving, trusted
+from tests.rpc.serving import SERVER_NAME, SILENT, channel_to, free_address, serving, trusted
 from tests.shared import PROJECT_ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio]
@@ -286,17 +286,7 @@ def _old_reason(answer: bytes) -> str:
 
 
 def _channel(address: str, pair: KeyPair | None) -> grpc.aio.Channel:
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=trusted().authorities[TOWN].pem,
-        private_key=None if pair is None else pair.key,
-        certificate_chain=None if pair is None else pair.certificate,
-    )
-    options = (
-        ("grpc.ssl_target_name_override", SERVER_NAME),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_retries", 0),
-    )
-    return grpc.aio.secure_channel(address, credentials, options)
+    return channel_to(address, pair, ("grpc.enable_retries", 0))
 
 
 class _Ignoring:

@@ -14,7 +14,7 @@ from caretree.ledger.leaves import NO_MAP_ROOT, encode_seal_leaf
 from caretree.ledger.overlay import Overlay
 from caretree.ledger.row_keys import tile_key
 from caretree.ledger.values import Block, Head, Outcome, Seal
-from caretree.merkle.frontier import EMPTY_FRONTIER, Frontier, Growth, parse_frontier, read_frontier
+from caretree.merkle.frontier import EMPTY_FRONTIER, Frontier, parse_frontier, read_frontier
 from caretree.merkle.hashing import HASH_BYTES
 from caretree.merkle.nodes import EXPANDED_TILES_MAX, NodeReader
 from caretree.merkle.proof import prove_consistency, prove_inclusion
@@ -135,12 +135,6 @@ class TreeReader:
             BrokenTreeError: a tile is missing.
         """
         return self._nodes.at(TreeSize(index + 1))(NodeId(0, index))
-
-
-def fresh_inclusion_proof(growth: Growth, index: LeafIndex) -> tuple[Digest, ...]:
-    """The proof of a leaf that this growth appended, in the tree it ended in; reads nothing."""
-    assert growth.before.size <= index < growth.after.size
-    return prove_inclusion(index=index, size=growth.after.size, fetch=growth.node)
 
 
 def load_edge(reads: Reads, head: Head) -> TreeEdge:

@@ -20,7 +20,7 @@ _BATCH_OVERHEAD_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBatch:
-    """A batch whose signature and openings were checked; places count from 0 within it."""
+    """A batch whose signature and openings were checked, or made here; places count from 0."""
 
     batch: Batch
     entries: tuple[HeldEntry, ...]
